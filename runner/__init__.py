@@ -1,0 +1,3 @@
+"""Squall: break a service on purpose, under load, and say whether it held."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,69 @@
+"""`squall schema` and `squall faults`: the language, described from the same types that read it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import click
+import msgspec
+
+from runner.faults import KINDS
+from runner.language import schema
+from runner.units import EXAMPLES, Quantity
+
+
+@click.command("schema")
+def schema_verb() -> int:
+    """Print the JSON Schema of scenario files, for the editor's completion."""
+    click.echo(json.dumps(schema(), indent=2))
+    return 0
+
+
+@click.command("faults")
+def faults_verb() -> int:
+    """List every fault kind: where it works, its knobs, what it does."""
+    for word, kind in KINDS.items():
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        click.echo(
+            f"{word}  (on a {' or '.join(sorted(kind.platforms))}; undone by {_way_back(kind.recovers_from)})"
+        )
+        click.echo(f"    {summary}")
+        for field in msgspec.structs.fields(kind):
+            needed = "needed" if field.required else f"default {_default(field)}"
+            click.echo(f"    {field.encode_name}: {_spelling(field.type)} ({needed})")
+        click.echo(f"    here: {_here(word)}")
+    return 0
+
+
+def _way_back(recovers_from: str) -> str:
+    return "starting it again" if recovers_from == "injection" else "restoring what was"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    return "none" if field.default in (None, msgspec.NODEFAULT, "", ()) else f"{field.default}"
+
+
+def _spelling(kind: Any) -> str:
+    """Say how a knob is written: an example of its quantity, or its words."""
+    if get_origin(kind) is Annotated:
+        quantity = next((each for each in get_args(kind)[1:] if isinstance(each, Quantity)), None)
+        return f"like {EXAMPLES[quantity.kind]}" if quantity else _spelling(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    return " or ".join(_spelling(each) for each in get_args(kind) if each is not type(None)) or getattr(
+        kind, "__name__", str(kind)
+    )
+
+
+def _here(word: str) -> str:
+    """Say whether a kind works on this machine as this user, and if not, why."""
+    if word in ("cpu", "memory"):
+        by = (
+            "by cgroup where a target has one of its own"
+            if os.access("/sys/fs/cgroup", os.W_OK)
+            else "without cgroups"
+        )
+        return f"works, without privileges; {by}"
+    return "works, without privileges"

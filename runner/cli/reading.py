@@ -1,0 +1,68 @@
+"""`squall judge`, `squall report` and `squall list`: from the record alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from runner.errors import RecordUnreadable
+from runner.plan_record import Plan
+from runner.record import Record
+from runner.report import last_line, write_reports
+from runner.shown import shown
+from runner.verdict.judge import judge
+from runner.verdict.record import Verdict
+
+_folder = click.argument("folder", metavar="REPORT", type=click.Path(path_type=Path))
+
+
+@click.command("judge")
+@_folder
+def judge_verb(folder: Path) -> int:
+    """Judge REPORT again from its record; writes verdict.json and exits as the run would."""
+    verdict = judge(_plan(folder), Record.load(folder))
+    (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
+    click.echo(last_line(verdict, folder))
+    return verdict.outcome.exit_code
+
+
+@click.command("report")
+@_folder
+def report_verb(folder: Path) -> int:
+    """Write report.txt, report.html and junit.xml of REPORT again."""
+    write_reports(folder)
+    click.echo(shown(str(folder / "report.html")))
+    return 0
+
+
+@click.command("list")
+@click.option("--report", "reports", type=click.Path(path_type=Path), default=Path("reports"))
+def list_verb(reports: Path) -> int:
+    """List past runs, newest first: when, outcome, scenario, reason."""
+    found = sorted(reports.glob("*/*/verdict.json"), key=lambda path: path.parent.name, reverse=True)
+    for path in (path for path in found if not path.parent.is_symlink()):
+        try:
+            verdict = msgspec.json.decode(path.read_bytes(), type=Verdict)
+        except (msgspec.MsgspecError, OSError) as error:
+            raise RecordUnreadable(
+                f"{path} cannot be read: {error}; `squall judge {path.parent}` makes it again"
+            ) from error
+        click.echo(
+            shown(
+                f"{verdict.started}  {verdict.outcome.value:12}  {verdict.scenario}  {verdict.reason}  {path.parent}"
+            )
+        )
+    if not found:
+        click.echo(f"no runs in {reports}")
+    return 0
+
+
+def _plan(folder: Path) -> Plan:
+    try:
+        return msgspec.json.decode((folder / "plan.json").read_bytes(), type=Plan)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RecordUnreadable(
+            f"{folder / 'plan.json'} cannot be read: {error}; name the folder of a run"
+        ) from error

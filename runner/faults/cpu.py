@@ -1,0 +1,86 @@
+"""Cpu: processes get only a share of the CPU they may use."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from runner.errors import Refused
+from runner.faults.record import Fault, Instance, Steps
+from runner.faults.subjects import process_of
+from runner.operations.record import CheckFile, CheckShare, Identity, Operation, Signal, Squeeze, WriteFile
+from runner.units import Share, written
+
+_LEAST_QUOTA = 1000  # microseconds; the kernel refuses less
+
+
+class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
+    """Hold the process to *limit*, a share of the CPU it may use.
+
+    *by* `cgroup`: the kernel's quota over all the cores it may use (a cgroup of its own that we may write).
+    *by* `signals`: it runs that share of the time, by SIGSTOP and SIGCONT in turn; needs no privileges.
+    `auto` takes the cgroup where there is one.
+    """
+
+    platforms: ClassVar[frozenset[str]] = frozenset({"process"})
+    property: ClassVar[str] = "cpu"
+
+    limit: Share
+    by: Literal["auto", "signals", "cgroup"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.limit < 1:
+            raise ValueError(
+                f"limit is {written('share', self.limit)}; it must be at least 1% and less than 100%"
+                " (to stop a process altogether, use the kind pause)"
+            )
+
+    def compile(self, instance: Instance) -> Steps:
+        process = process_of(instance, "cpu")
+        quota = _quota_file(instance)
+        if self.by == "cgroup" and quota is None:
+            raise Refused(f"{instance.name}: has no cgroup of its own that we may write; write by: signals")
+        if self.by == "signals" or quota is None:
+            return self._by_signals(process)
+        return self._by_cgroup(instance, quota, process)
+
+    def does(self) -> str:
+        how = {"signals": " by SIGSTOP and SIGCONT in turn", "cgroup": " by cgroup quota"}.get(self.by, "")
+        return f"at most {written('share', self.limit)} of the CPU it may use{how}"
+
+    def _by_signals(self, process: Identity) -> Steps:
+        return Steps(
+            do=(Squeeze(processes=(process,), share=self.limit),),
+            undo=(Signal(process=process, signal="CONT"),),
+            confirm=(CheckShare(processes=(process,), most=self.limit),),
+        )
+
+    def _by_cgroup(self, instance: Instance, name: str, process: Identity) -> Steps:
+        path, before = f"{instance.cgroup}/{name}", instance.cgroup_files[name]
+        value = self._quota(instance, name)
+        confirm: tuple[Operation, ...] = (CheckFile(path=path, expect=value),)
+        most = self.limit * instance.cores
+        if most < 1:  # a share of one CPU: what CheckShare can tell of a process with any number of threads
+            confirm = (*confirm, CheckShare(processes=(process,), most=most))
+        return Steps(
+            do=(WriteFile(path=path, value=value, expect=before),),
+            undo=(WriteFile(path=path, value=before, expect=value, gone_is_fine=True),),
+            confirm=confirm,
+        )
+
+    def _quota(self, instance: Instance, name: str) -> str:
+        files = instance.cgroup_files
+        whole = name == "cpu.max"
+        period = int(files[name].split()[1] if whole else files["cpu.cfs_period_us"])
+        quota = max(_LEAST_QUOTA, math.floor(self.limit * instance.cores * period))
+        return f"{quota} {period}" if whole else str(quota)
+
+
+def _quota_file(instance: Instance) -> str | None:
+    """The file of the instance's own cgroup that holds its CPU quota."""
+    files = instance.cgroup_files
+    if not instance.cgroup:
+        return None
+    if "cpu.max" in files:
+        return "cpu.max"
+    return "cpu.cfs_quota_us" if {"cpu.cfs_quota_us", "cpu.cfs_period_us"} <= set(files) else None

@@ -1,0 +1,1 @@
+"""The guardian: the only process that does harm, and the one that always undoes it."""

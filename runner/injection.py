@@ -1,0 +1,96 @@
+"""One fault, carried out: compile, arm, inject, confirm, wait, confirm, undo."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from runner import clock
+from runner.acts import compile_act
+from runner.brake import Brake, Halted
+from runner.errors import GuardianLost, OperationFailed, Refused
+from runner.faults.record import Instance
+from runner.guardian.client import GuardianClient
+from runner.operations.record import Act
+from runner.plan_record import Window
+from runner.scenario import FaultUse
+from runner.timeline import Cause, HaltPulled
+
+T = TypeVar("T")
+CONFIRM_AGAIN = 0.25  # seconds between readings that cannot tell yet
+PATIENCE = 5.0  # seconds beyond an act's own deadline after which the guardian itself is in doubt
+
+
+class Injection(threading.Thread):
+    """Carries out one window of the plan on a thread of its own; whatever goes wrong pulls the brake."""
+
+    def __init__(
+        self,
+        use: FaultUse,
+        window: Window,
+        *,
+        zero: float,
+        guardian: GuardianClient,
+        instance_now: Callable[[str], Instance],
+        brake: Brake,
+        at: Callable[[], float],
+    ) -> None:
+        super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
+        self._use, self._window, self._zero = use, window, zero
+        self._guardian, self._instance_now, self._brake, self._at = guardian, instance_now, brake, at
+
+    def run(self) -> None:
+        try:
+            self._carry_out()
+        except Halted:
+            return  # the brake knows why, and the undo is on its way
+        except GuardianLost as lost:
+            self._pull("guardian", str(lost))
+        except (OperationFailed, Refused) as error:
+            self._pull("evidence", f"{self.name} could not be carried out: {error}")
+        except Exception as error:  # noqa: BLE001 - a defect of ours must stop the run, whatever it is
+            self._pull("defect", f"{self.name}: {type(error).__name__}: {error}")
+
+    def _carry_out(self) -> None:
+        self._brake.wait_until(self._zero + self._window.start)
+        acts = [
+            compile_act(self._use, self._instance_now(name), self._window.occurrence)
+            for name in self._window.instances
+        ]
+        self._settle(acts, [self._guardian.arm(act) for act in acts])
+        self._brake.check()
+        self._settle(acts, [self._guardian.inject(act.id) for act in acts])
+        ends = clock.now() + self._window.end - self._window.start
+        self._confirm(acts, until=min(clock.now() + 2.0, ends))
+        self._brake.wait_until(ends)
+        self._read(acts)
+        results = self._settle(acts, [self._guardian.undo(act.id) for act in acts])
+        if dirty := next((result for result in results if not result.clean), None):
+            self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
+
+    def _confirm(self, acts: list[Act], *, until: float) -> None:
+        """Read until every act is confirmed, or for a while: some show only once traffic passes."""
+        while not self._read(acts) and clock.now() + CONFIRM_AGAIN < until:
+            self._brake.wait_until(clock.now() + CONFIRM_AGAIN)
+
+    def _read(self, acts: list[Act]) -> bool:
+        """Read every act that can be confirmed, once; say whether all are."""
+        readable = [act for act in acts if act.confirm]
+        readings = self._settle(readable, [self._guardian.confirm(act.id) for act in readable])
+        return all(reading.ok is True for seen in readings for reading in seen)
+
+    def _settle(self, acts: list[Act], futures: list[Future[T]]) -> list[T]:
+        return [_result(future, act, self._brake) for act, future in zip(acts, futures, strict=True)]
+
+    def _pull(self, cause: Cause, reason: str) -> None:
+        self._brake.pull(HaltPulled(at=self._at(), cause=cause, reason=reason))
+
+
+def _result(future: Future[T], act: Act, brake: Brake) -> T:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not brake.wait_for(done, seconds=act.deadline + PATIENCE):
+        raise GuardianLost(f"the guardian gave no answer about {act.id}")
+    return future.result()

@@ -1,0 +1,8 @@
+"""The language: scenario and environment files become frozen values, or one line that says what is wrong."""
+
+from runner.language.environment import read_environment
+from runner.language.grammar import parse_assertion
+from runner.language.scenario import read_scenario
+from runner.language.schema import schema
+
+__all__ = ["parse_assertion", "read_environment", "read_scenario", "schema"]

@@ -1,0 +1,196 @@
+"""What the keys of a scenario file and of an environment file are: the types that both the reader and the schema follow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from runner.language.written import Written
+from runner.units import Duration, Share
+
+
+class Holds(msgspec.Struct, frozen=True, eq=False):
+    """What a part holds that is read by its own reader: a *kind* for the schema, or a *schema* as it is."""
+
+    kind: Any = None
+    schema: dict[str, Any] | None = None
+
+
+_NAME = "^[A-Za-z_][A-Za-z0-9_-]*$"
+_LINES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_WHEN = "^(always|before|after|during .+|after .+|x-.*)$"
+_EXPECT = {"type": "object", "patternProperties": {_WHEN: _LINES}, "additionalProperties": False}
+
+Level = Annotated[
+    Written, Holds(schema={"type": ["string", "integer"]}), Meta(description="X, or X -> Y for a ramp")
+]
+Moment = Annotated[
+    Written,
+    Holds(schema={"type": "string", "examples": ["10s", "start of NAME + 5s", "end of NAME"]}),
+    Meta(description="an offset from t = 0, or `start of NAME + DUR`, `end of NAME + DUR`"),
+]
+Assertions = Annotated[Written, Holds(schema=_LINES)]
+
+
+class StageShape(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of a load: `rate` is the open model, `users` the closed one."""
+
+    name: str = ""
+    rate: Level | None = None
+    users: Level | None = None
+    for_: Annotated[Duration, Meta(description="only the last stage may lack it")] | None = field(
+        name="for", default=None
+    )
+
+
+class LoadShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A plain locustfile and how hard it drives."""
+
+    locustfile: Annotated[str, Meta(description="relative to this file")]
+    classes: Annotated[tuple[str, ...], Meta(description="user classes; without it, all of the file")] = ()
+    target: Annotated[str, Meta(description="its url is the host")] = ""
+    stages: tuple[StageShape, ...]
+    labels: dict[str, Annotated[str, Meta(pattern="^header [A-Za-z0-9-]+$")]] = {}
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+
+
+class FaultShape(msgspec.Struct, frozen=True, kw_only=True):
+    """What every fault says beside the knobs of its kind."""
+
+    kind: str
+    target: str
+    pick: Annotated[
+        Written,
+        Holds(schema={"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": "string"}}]}),
+        Meta(description="how many of the target's instances: 1, 30%, all, [shop.0, shop.2]"),
+    ] | None = None  # fmt: skip
+    seed: Annotated[int, Meta(description="the same seed picks the same instances")] = 0
+    at: Moment | None = None
+    for_: Duration | None = field(name="for", default=None)
+    every: Annotated[Duration, Meta(description="from start to start")] | None = None
+    times: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+class IndicatorShape(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure beside those of the load; exactly one source."""
+
+    prometheus: Annotated[str, Meta(description="a PromQL query")] = ""
+    bad: Annotated[str, Meta(description="PromQL; with `total` a ratio")] = ""
+    total: str = ""
+    histogram: Annotated[str, Meta(description="PromQL of buckets; then `p95 of NAME`")] = ""
+    http: Annotated[str, Meta(description="a url that answers JSON")] = ""
+    json: Annotated[str, Meta(description="of http: the path to the number, `queue.depth`")] = ""
+    command: Annotated[tuple[str, ...], Meta(description="argv; prints a number")] = ()
+    process: Annotated[str, Meta(description="a target whose processes are measured")] = ""
+    measure: Literal["", "rss", "cpu", "threads", "fds"] = ""
+    every: Duration = 1.0
+    unit: Literal["", "seconds", "bytes", "share", "count"] = ""
+
+
+class ScenarioShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of a scenario file."""
+
+    squall: Annotated[int, Meta(description="language version", ge=1, le=1)] = 1
+    title: str = ""
+    owner: str = ""
+    hypothesis: str = ""
+    tags: tuple[str, ...] = ()
+    parameters: (
+        Annotated[Written, Holds(schema={"type": "object"}), Meta(description="a list is a sweep")] | None
+    ) = None
+    load: Annotated[Written, Holds(LoadShape | dict[str, LoadShape])] | None = None
+    warmup: Annotated[Duration, Meta(description="the load runs, nothing is judged yet")] = 0.0
+    before: Annotated[Duration, Meta(description="steady state is measured; its end is t = 0")] = 10.0
+    after: Annotated[Duration, Meta(description="steady state is measured again after the last undo")] = 10.0
+    faults: Annotated[Written, Holds(schema={"type": "object"})] | None = None
+    indicators: Annotated[Written, Holds(dict[str, IndicatorShape])] | None = None
+    steady_state: Assertions | None = None
+    expect: Annotated[Written, Holds(schema={"type": "array", "items": _EXPECT})] | None = None
+    halt: Assertions | None = None
+    outcome: Annotated[
+        Literal["passed", "halted", "failed", "inconclusive"], Meta(description="what a test of it expects")
+    ] = "passed"
+
+
+RESERVED = ("compare", "schedule", "approvals", "environments", "runbook")
+
+
+class FromVariable(msgspec.Struct, frozen=True, kw_only=True):
+    """A value by reference: the environment variable it is taken from."""
+
+    env: str
+
+
+class ConnectionShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a metrics source answers."""
+
+    url: str
+    token: FromVariable | None = None
+
+
+class LimitsShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The blast radius allowed."""
+
+    pick: Share | None = None
+    concurrent_faults: int | None = None
+    duration: Duration | None = None
+
+
+class ReadyShape(msgspec.Struct, frozen=True, kw_only=True):
+    """When a managed process counts as started."""
+
+    http: str = ""
+    tcp: bool = False
+    within: Duration = 10.0
+
+
+class ManagedShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes that the run starts and stops."""
+
+    command: tuple[str, ...]
+    count: int = 1
+    port: Literal["auto"] | int | None = None
+    cwd: str = ""
+    env: dict[str, str] = {}
+    ready: ReadyShape = ReadyShape()
+
+
+class FoundShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes that already run: exactly one of the three."""
+
+    match: str = ""
+    pidfile: str = ""
+    port: int | None = None
+
+
+class LinkShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A TCP proxy of ours."""
+
+    listen: str
+    upstream: str
+
+
+class TargetShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of instances, or a link, or only a url."""
+
+    url: str = ""
+    processes: Annotated[Written, Holds(ManagedShape | FoundShape)] | None = None
+    link: Annotated[Written, Holds(LinkShape)] | None = None
+    docker: Annotated[Written, Holds(schema={})] | None = None
+    kubernetes: Annotated[Written, Holds(schema={})] | None = None
+
+
+class EnvironmentShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of an environment file."""
+
+    extends: str = ""
+    parameters: Annotated[Written, Holds(schema={"type": "object"})] | None = None
+    variables: dict[str, FromVariable] = {}
+    connections: dict[str, ConnectionShape] = {}
+    indicators: Annotated[Written, Holds(dict[str, IndicatorShape])] | None = None
+    limits: LimitsShape = LimitsShape()
+    targets: Annotated[Written, Holds(dict[str, TargetShape])] | None = None
+    objectives: Annotated[Written, Holds(schema={})] | None = None  # of a later version: known, not kept
+    price: Annotated[Written, Holds(schema={})] | None = None

@@ -1,0 +1,153 @@
+"""Events of a run as sentences, for the live view, plain lines and the report's log."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from runner.plan_record import Plan
+from runner.report.words import quantity, span
+from runner.shown import shown
+from runner.timeline import ActChanged, Confirmed, Event, HaltPulled, Note, Phase, Sample, StageBegun, Started
+
+Tone = Literal["quiet", "good", "warn", "bad"]
+
+_STATES: dict[str, tuple[str, Tone]] = {
+    "injected": ("injected on", "warn"),
+    "failed": ("could not be injected on", "bad"),
+    "clean": ("undone on", "good"),
+    "dirty": ("LEFT DIRTY on", "bad"),
+}
+_CAUSES = {
+    "rule": "a halt rule tripped",
+    "signal": "a signal came",
+    "command": "somebody asked for it",
+    "evidence": "evidence dried up",
+    "guardian": "the guardian is lost",
+    "disk": "the disk failed",
+    "defect": "a defect of Squall",
+}
+
+
+class Narrator:
+    """Tells events one by one, leaving out what was said before and what nobody needs."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self._plan = plan
+        self._faults = frozenset(use.name for use in plan.scenario.faults) if plan else None
+        self._said: dict[object, object] = {}
+
+    def tell(self, event: Event) -> tuple[str, Tone] | None:
+        """Say *event* in one line with its tone; None where it is not worth one."""
+        match event:
+            case Started():
+                return self._start(event), "quiet"
+            case Phase():
+                return self._phase(event), "quiet"
+            case StageBegun():
+                return f"stage {shown(event.name, 80)} of load {shown(event.load, 80)} begins", "quiet"
+            case ActChanged():
+                return self._act(event)
+            case Confirmed():
+                return self._confirmed(event)
+            case HaltPulled():
+                return self._halt(event), "bad"
+            case Note():
+                return self._note(event)
+            case Sample():
+                return self._sample(event)
+
+    def _start(self, event: Started) -> str:
+        if self._plan is None:
+            return f"run {shown(event.run, 80)}"
+        scenario = self._plan.scenario
+        whole = scenario.warmup + scenario.before + self._plan.ends
+        where = shown(self._plan.environment.name, 80)
+        return f"run {shown(event.run, 80)}: {shown(scenario.name, 120)} against {where}, about {span(whole)}"
+
+    def _phase(self, event: Phase) -> str:
+        lasts = ""
+        if self._plan is not None:
+            scenario = self._plan.scenario
+            known = {"warmup": scenario.warmup, "before": scenario.before, "after": scenario.after}
+            lasts = f" ({span(known[event.name])})" if event.name in known else ""
+        sentences = {
+            "targets": "targets: starting what the scenario needs",
+            "warmup": "warm-up: the load runs, nothing is judged yet",
+            "before": "before: is the system steady?",
+            "faults": "t = 0: faults begin",
+            "after": "after: all undone; is the system itself again?",
+            "end": "end of the run",
+        }
+        return sentences[event.name] + lasts
+
+    def _act(self, event: ActChanged) -> tuple[str, Tone] | None:
+        ours = self._faults is None or event.fault in self._faults
+        if event.state not in _STATES or not (ours or event.state in ("failed", "dirty")):
+            return None
+        if not self._news(("act", event.act), event.state):
+            return None
+        verb, tone = _STATES[event.state]
+        name = shown(event.fault or event.kind or event.act, 80)
+        by = "" if event.by == "runner" else f" by {shown(event.by, 40)}"
+        why = f": {shown(event.evidence, 200)}" if event.evidence else ""
+        mend = f"; mend by hand: {shown(event.remedy, 400)}" if event.remedy else ""
+        return f"{name} {verb} {shown(event.instance, 80)}{by}{why}{mend}", tone
+
+    def _confirmed(self, event: Confirmed) -> tuple[str, Tone] | None:
+        if not self._news(("confirmed", event.act), event.ok):
+            return None
+        said: dict[bool | None, tuple[str, Tone]] = {
+            True: ("confirmed on", "warn"),
+            False: ("NOT CONFIRMED on", "bad"),
+            None: ("cannot be measured on", "quiet"),
+        }
+        verb, tone = said[event.ok]
+        return (
+            f"{shown(event.fault, 80)} {verb} {shown(event.instance, 80)}: {shown(event.evidence, 200)}",
+            tone,
+        )
+
+    def _halt(self, event: HaltPulled) -> str:
+        rule = f" `{shown(event.rule, 120)}`" if event.rule else ""
+        value = (
+            f", at {quantity(event.value, _unit(event.rule))}"
+            if event.value is not None and event.rule
+            else ""
+        )
+        return f"HALT: {_CAUSES[event.cause]}{rule}{value}: {shown(event.reason, 300)}"
+
+    def _note(self, event: Note) -> tuple[str, Tone] | None:
+        if not self._news(("note", event.text), event.level):
+            return None
+        tones: dict[str, Tone] = {"info": "quiet", "warning": "warn", "invalid": "bad"}
+        word = "" if event.level == "info" else f"{event.level}: "
+        return word + shown(event.text, 400), tones[event.level]
+
+    def _sample(self, event: Sample) -> tuple[str, Tone] | None:
+        """Only where a probe begins to fail, or works again."""
+        failed = bool(event.error)
+        key = ("sample", event.indicator, event.instance)
+        known = key in self._said
+        if not self._news(key, failed) or not (failed or known):
+            return None
+        name = shown(f"{event.indicator} {event.instance}".strip(), 120)
+        return (
+            (f"no data of {name}: {shown(event.error, 200)}", "warn")
+            if failed
+            else (f"{name} has data again", "good")
+        )
+
+    def _news(self, key: object, value: object) -> bool:
+        """Whether *value* is not what was said last of *key*; at most 10,000 keys are remembered."""
+        if key in self._said and self._said[key] == value:
+            return False
+        if len(self._said) < 10_000:
+            self._said[key] = value
+        return True
+
+
+def _unit(rule: str) -> str:
+    """Guess the unit that a rule is in from its own words."""
+    if "rate" in rule.split("<", maxsplit=1)[0].split(">", maxsplit=1)[0]:
+        return "share"
+    return "seconds" if rule.lstrip().startswith(("p", "mean", "max")) else ""

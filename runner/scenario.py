@@ -1,0 +1,190 @@
+"""A scenario and its environment as frozen values: what was asked for, typed and placed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from runner.assertions import Assertion
+from runner.errors import Place
+from runner.faults import AnyFault
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """A moment: *offset* seconds after t = 0, or after the start or end of a fault or stage."""
+
+    base: Literal["zero", "start", "end"] = "zero"
+    name: str = ""
+    offset: float = 0.0
+
+
+class Pick(msgspec.Struct, frozen=True):
+    """Which instances of the target: a count, a share (at least one), all, or named ones."""
+
+    count: int | None = None
+    share: float | None = None
+    names: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def everything(self) -> bool:
+        return self.count is None and self.share is None and not self.names
+
+
+class FaultUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of `faults`: what, on whom, when."""
+
+    name: str
+    fault: AnyFault  # the kind's own record, its knobs only
+    target: str
+    pick: Pick = Pick()
+    at: Anchor = Anchor()
+    duration: float  # `for`, seconds; of a kill, how long `during` looks
+    every: float | None = None  # seconds from start to start
+    times: int = 1
+    place: Place
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of a load; the level goes linearly from *start* to *end*."""
+
+    name: str
+    start: float  # users, or arrivals per second
+    end: float
+    duration: float | None = None  # seconds; None only for the last: until the run ends
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """One Locust load profile. model: `rate` is open, `users` is closed."""
+
+    name: str
+    locustfile: str  # absolute path
+    classes: tuple[str, ...] = ()  # empty: all
+    target: str | None = None  # its url is the host
+    host: str | None = None  # filled by the plan from the target's url
+    model: Literal["rate", "users"]
+    stages: tuple[Stage, ...]
+    labels: dict[str, str] = {}  # label -> "header X-Version"
+    workers: int = 1
+    place: Place
+
+
+class Indicator(msgspec.Struct, frozen=True, kw_only=True):
+    """A measure beside those of the load, read every *every* seconds.
+
+    source: prometheus (query), http (url and JSON path in *query*), command (argv),
+    process (target and measure: rss, cpu, threads, fds). A ratio has *bad* and *total*, a distribution *histogram*
+    (then source is prometheus and the other query is empty).
+    """
+
+    name: str
+    source: Literal["prometheus", "http", "command", "process"]
+    query: str = ""  # PromQL; or the JSON path of http
+    bad: str = ""
+    total: str = ""
+    histogram: str = ""
+    url: str = ""
+    argv: tuple[str, ...] = ()
+    target: str = ""
+    measure: str = ""
+    every: float = 1.0
+    unit: str = ""  # seconds | bytes | share | count
+    place: Place
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's worth of a scenario file: parameters substituted, sweeps unrolled."""
+
+    path: str  # absolute
+    name: str  # the file's stem, with the sweep value appended: first_steps[rate=80/s]
+    title: str
+    owner: str = ""
+    hypothesis: str = ""
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, str] = {}
+    loads: tuple[Load, ...] = ()
+    warmup: float = 0.0
+    before: float = 10.0
+    after: float = 10.0
+    faults: tuple[FaultUse, ...] = ()
+    indicators: tuple[Indicator, ...] = ()
+    steady_state: tuple[Assertion, ...] = ()
+    expect: tuple[Assertion, ...] = ()
+    halt: tuple[Assertion, ...] = ()
+    outcome: str = "passed"  # what pytest expects: passed, halted, failed, inconclusive
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """When a managed process counts as started: *http* path answers < 500, or *tcp* port accepts."""
+
+    http: str = ""  # path on the process's own port, or a whole url
+    tcp: bool = False
+    within: float = 10.0
+
+
+class Managed(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes that the run starts and stops: *count* of *command*, `$port`, `$index` still to fill."""
+
+    command: tuple[str, ...]
+    count: int = 1
+    port: int | Literal["auto"] | None = None  # first port; instance i listens on port + i
+    cwd: str = ""  # absolute
+    env: dict[str, str] = {}
+    ready: Ready = Ready()
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes that already run, found by exactly one of the three."""
+
+    match: str = ""  # regular expression on the command line
+    pidfile: str = ""
+    port: int | None = None  # whoever listens there
+
+
+class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A TCP proxy of ours: *listen* and *upstream* are host:port; port 0 is `auto`."""
+
+    listen: str
+    upstream: str
+
+
+class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of instances, or a link, or only a url."""
+
+    name: str
+    url: str = ""
+    managed: Managed | None = None
+    found: Found | None = None
+    link: LinkSpec | None = None
+    place: Place
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The blast radius allowed in an environment. pick: share of a target's instances."""
+
+    pick: float | None = None
+    concurrent_faults: int | None = None
+    duration: float | None = None
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a metrics source; *token_env* names the variable that holds the bearer token."""
+
+    url: str
+    token_env: str = ""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a scenario runs."""
+
+    name: str
+    path: str
+    targets: dict[str, TargetSpec]
+    limits: Limits = Limits()
+    variables: dict[
+        str, str
+    ] = {}  # name -> name of the environment variable it is taken from; never the value
+    connections: dict[str, Connection] = {}
+    indicators: tuple[Indicator, ...] = ()  # override those of the scenario by name
+    parameters: dict[str, str] = {}

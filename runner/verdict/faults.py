@@ -1,0 +1,99 @@
+"""What was done to whom, from the events of the acts: confirmed or not, undone by whom, dirty or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.plan_record import Plan
+from runner.record import Record
+from runner.timeline import ActChanged, Confirmed
+from runner.verdict.record import FaultReport
+
+_TOUCHED = {"injecting", "injected", "failed"}
+_ROLLBACK = "look at it by hand, then run squall rollback"
+
+
+def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
+    """One report for each occurrence of a fault that was at least armed, in the order of time."""
+    names = {use.name for use in plan.scenario.faults}
+    changes: dict[tuple[str, int], list[ActChanged]] = {}
+    readings: dict[tuple[str, int], list[Confirmed]] = {}
+    for event in record.events:
+        if isinstance(event, ActChanged) and event.fault in names:
+            changes.setdefault((event.fault, event.occurrence), []).append(event)
+        elif isinstance(event, Confirmed):
+            readings.setdefault((event.fault, event.occurrence), []).append(event)
+    does = {harm.fault: harm.does for harm in plan.harms}
+    return tuple(
+        _report(changes[name], readings.get(name, []), does=does.get(name[0], "")) for name in changes
+    )
+
+
+def left_dirty(record: Record) -> tuple[str, ...]:
+    """What is not as it was after other acts than faults: managed processes and links."""
+    last: dict[str, ActChanged] = {}
+    for event in record.events:
+        if isinstance(event, ActChanged):
+            last[event.act] = event
+    return tuple(_mend(event) for event in last.values() if event.state == "dirty")
+
+
+def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) -> FaultReport:
+    first = changes[0]
+    acts = {event.act: event.instance for event in changes}
+    last = {event.act: event for event in changes}
+    confirmed, evidence = _confirmation(acts, changes, readings)
+    touched = {event.act for event in changes if event.state in _TOUCHED}
+    dirty = [_mend(event) for event in last.values() if event.state == "dirty"]
+    dirty += [_unknown(last[act]) for act in sorted(touched) if last[act].state not in {"clean", "dirty"}]
+    clean = [event for event in last.values() if event.state == "clean"]
+    final = max(clean, key=lambda event: event.at, default=None)
+    reverted = final if final is not None and not dirty else None
+    begun = [event.at for event in changes if event.state in {"injected", "failed"}]
+    started = [event.at for event in changes if event.state == "injecting"]
+    return FaultReport(
+        name=first.fault,
+        kind=first.kind,
+        does=does,
+        occurrence=first.occurrence,
+        instances=tuple(sorted(set(acts.values()))),
+        confirmed=confirmed,
+        evidence=evidence,
+        injected_at=min(begun or started, default=None),
+        reverted_at=reverted.at if reverted else None,
+        reverted_by=reverted.by if reverted else "",
+        dirty="; ".join(dirty),
+    )
+
+
+def _confirmation(
+    acts: dict[str, str], changes: list[ActChanged], readings: list[Confirmed]
+) -> tuple[bool | None, str]:
+    """Merge the acts: False where any had no effect or failed, None where any cannot be told, else True."""
+    said: dict[str, Confirmed] = {}
+    for reading in readings:
+        if reading.ok is not None or reading.act not in said:
+            said[reading.act] = reading
+    failed = {event.act: event for event in changes if event.state == "failed"}
+    verdicts = [False if act in failed else said[act].ok if act in said else None for act in acts]
+    parts = [f"{event.instance}: {event.evidence or 'it could not be done'}" for event in failed.values()]
+    parts += [
+        f"{one.instance}: {one.evidence}" for one in said.values() if one.act not in failed and one.evidence
+    ]
+    if not any(event.state in _TOUCHED for event in changes):
+        return None, "it was armed, never injected"
+    merged = False if False in verdicts else None if None in verdicts else True
+    return merged, "; ".join(_distinct(parts)) or "nothing confirmed it"
+
+
+def _mend(event: ActChanged) -> str:
+    what = event.evidence or "it is not as it was"
+    return f"{event.instance}: {what}" + (f"; {event.remedy}" if event.remedy else "")
+
+
+def _unknown(event: ActChanged) -> str:
+    return f"{event.instance}: nothing on record says that {event.act} was undone; {_ROLLBACK}"
+
+
+def _distinct(parts: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(parts))

@@ -1,0 +1,96 @@
+"""A verdict as a value: outcome, findings and faults, with the evidence for each."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+import msgspec
+
+
+class Outcome(Enum):
+    """How a run ended; the worst of several wins, in the order written here from the worst."""
+
+    DIRTY = "dirty"
+    DEFECT = "defect"
+    HALTED = "halted"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
+    PASSED = "passed"
+
+    @property
+    def exit_code(self) -> int:
+        """The number CI sees; an interface."""
+        return _EXIT_CODES[self]
+
+    @staticmethod
+    def worst(outcomes: list[Outcome]) -> Outcome:
+        """The first in the order of the class; passed of none."""
+        return min(outcomes, key=list(Outcome).index, default=Outcome.PASSED)
+
+
+_EXIT_CODES = {
+    Outcome.DIRTY: 5,
+    Outcome.DEFECT: 70,
+    Outcome.HALTED: 4,
+    Outcome.FAILED: 1,
+    Outcome.INCONCLUSIVE: 3,
+    Outcome.REFUSED: 2,
+    Outcome.PASSED: 0,
+}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one assertion came to. *value* and *limit* in base units (seconds, share, per second, bytes)."""
+
+    assertion: str  # as written
+    when: str  # as written, or `steady state before`, `steady state after`, `halt`
+    outcome: Literal["held", "broken", "inconclusive"]
+    reason: str  # one sentence
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""  # seconds, share, per second, bytes, count
+    low: float | None = None  # uncertainty: the interval the value lies in
+    high: float | None = None
+    requests: int = 0
+    start: float | None = None  # the window looked at, seconds since the anchor; of `over`, the worst one
+    end: float | None = None
+    file: str = ""
+    line: int = 0
+
+
+class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to whom, whether it had an effect, and whether all is as it was. Times since the anchor."""
+
+    name: str
+    kind: str
+    does: str = ""
+    occurrence: int = 0
+    instances: tuple[str, ...]
+    confirmed: bool | None
+    evidence: str
+    injected_at: float | None = None
+    reverted_at: float | None = None
+    reverted_by: str = ""  # runner, guardian, rollback, lease; empty: not reverted
+    dirty: str = ""  # what is not as it was, and how to mend it
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict of one run; a pure function of its record."""
+
+    version: int = 1
+    run: str
+    scenario: str
+    title: str
+    hypothesis: str = ""
+    owner: str = ""
+    environment: str
+    started: str  # ISO 8601, UTC
+    duration: float
+    zero: float | None = None  # t = 0, seconds since the anchor; None: never reached
+    outcome: Outcome
+    reason: str  # a few words: the decisive thing
+    findings: tuple[Finding, ...] = ()
+    faults: tuple[FaultReport, ...] = ()
+    notes: tuple[str, ...] = ()

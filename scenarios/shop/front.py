@@ -1,0 +1,146 @@
+"""The shop's front: balances over web replicas, knows which are healthy, tries another one once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from time import perf_counter
+
+from scenarios.shop.counts import Counts, page_of
+from scenarios.shop.wire import BROKEN, Line, Lines, Request, Response, packed, read_message, run_server
+
+HEALTH_EVERY = 0.5  # seconds
+HEALTH_AGAIN = 0.1  # for one that is not healthy: it is missed
+HEALTH_TIMEOUT = 0.5
+IDEMPOTENT = frozenset({"GET", "HEAD"})
+PASSED_ON = frozenset({"content-type", "x-replica"})
+
+
+class Unsent(OSError):
+    """The replica took no connection: the request never reached it, so it may go elsewhere."""
+
+
+class Replica:
+    """One web process as the front sees it."""
+
+    def __init__(self, address: str) -> None:
+        self.address, self.lines, self.healthy, self.busy = address, Lines(address), True, 0
+
+    async def send(self, request: Request) -> Response:
+        """Pass a request on. Raises Unsent, TimeoutError or what is in BROKEN."""
+        self.busy += 1
+        try:
+            line, _ = await self._line()
+            return await self._exchange(line, request)
+        finally:
+            self.busy -= 1
+
+    async def _line(self) -> tuple[Line, bool]:
+        try:
+            return await self.lines.take()
+        except OSError as error:
+            raise Unsent from error
+
+    async def _exchange(self, line: Line, request: Request) -> Response:
+        whole = False
+        try:
+            line.writer.write(packed(request, self.address))
+            first, headers, body = await read_message(line.reader)
+            whole = headers.get("connection", "") != "close"
+            kept = {name: value for name, value in headers.items() if name in PASSED_ON}
+            return Response(int(first.split(" ")[1]), body, kept)
+        finally:
+            if whole:
+                self.lines.give_back(line)
+            else:
+                line.close()
+
+
+class Front:
+    """Balances over *replicas*: the least busy healthy one, in turn where they are level."""
+
+    def __init__(self, replicas: list[Replica], *, timeout: float, retry: bool) -> None:
+        self.replicas, self.timeout, self.retry = replicas, timeout, retry
+        self.counts = Counts("front")
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request by a replica, counted."""
+        begun = perf_counter()
+        match request.path:
+            case "/healthz":
+                return Response(200, b"ok\n")
+            case "/metrics":
+                return Response(200, self.counts.text(), {"content-type": "text/plain"})
+        response = await self.balanced(request)
+        self.counts.count(page_of(request.path), response.status, begun)
+        return response
+
+    async def balanced(self, request: Request) -> Response:
+        """Pass the request to a replica, and once more to another where that can do no harm."""
+        passed = Request(request.method, request.path, _end_to_end(request), request.body)
+        first = self.choose()
+        response, safe = await self.attempt(first, passed)
+        other = self.choose(but=first)
+        if response.status < 502 or not safe or not self.retry or other is first:
+            return response
+        self.counts.retries += 1
+        return (await self.attempt(other, passed))[0]
+
+    async def attempt(self, replica: Replica, request: Request) -> tuple[Response, bool]:
+        """Try one replica; say also whether the request may be tried again elsewhere."""
+        repeatable = request.method in IDEMPOTENT
+        try:
+            return await asyncio.wait_for(replica.send(request), self.timeout), False
+        except Unsent:
+            return Response(502, b"the replica takes no connections\n"), True
+        except TimeoutError:
+            return Response(504, b"the replica does not answer\n"), repeatable
+        except BROKEN:
+            return Response(502, b"the replica broke off\n"), repeatable
+
+    def choose(self, but: Replica | None = None) -> Replica:
+        """Pick the next replica: healthy before unhealthy, idle before busy; turn by turn."""
+        self.replicas.append(self.replicas.pop(0))
+        others = [replica for replica in self.replicas if replica is not but] or self.replicas
+        return min(others, key=lambda replica: (not replica.healthy, replica.busy))
+
+    async def watch(self) -> None:
+        """Check every replica's health, for ever."""
+        await asyncio.gather(*(self.watch_one(replica) for replica in list(self.replicas)))
+
+    async def watch_one(self, replica: Replica) -> None:
+        while True:
+            try:
+                answer = await asyncio.wait_for(replica.send(Request("GET", "/healthz")), HEALTH_TIMEOUT)
+                replica.healthy = answer.status == 200
+            except (TimeoutError, *BROKEN):
+                replica.healthy = False
+                replica.lines.drop()
+            await asyncio.sleep(HEALTH_EVERY if replica.healthy else HEALTH_AGAIN)
+
+
+def _end_to_end(request: Request) -> dict[str, str]:
+    kept = ("accept", "content-type", "user-agent")
+    return {name: request.headers[name] for name in kept if name in request.headers}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--webs", required=True, help="host:port of each replica, with commas or blanks between"
+    )
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds that a replica may take")
+    parser.add_argument(
+        "--no-retry", action="store_true", help="show the first replica's failure to the client"
+    )
+    chosen = parser.parse_args()
+    replicas = [Replica(address) for address in re.split(r"[,\s]+", chosen.webs.strip())]
+    front = Front(replicas, timeout=chosen.timeout, retry=not chosen.no_retry)
+    run_server(front.answer, host=chosen.host, port=chosen.port, background=front.watch())
+
+
+if __name__ == "__main__":
+    main()

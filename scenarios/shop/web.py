@@ -1,0 +1,127 @@
+"""A web replica of the shop: pages and orders, read from and written to the store."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from html import escape
+from itertools import count
+from time import perf_counter
+from urllib.parse import parse_qs
+
+from scenarios.shop.counts import Counts, page_of
+from scenarios.shop.wire import BROKEN, Line, Lines, Request, Response, run_server
+
+HTML = {"content-type": "text/html; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+TEXT = {"content-type": "text/plain; charset=utf-8"}
+HOME = b"<!doctype html><title>Rain or shine</title><h1>Rain or shine</h1>" + b"".join(
+    b"<p><a href=/item/%d>Umbrella no. %d</a>" % (n, n) for n in range(1, 13)
+)
+
+
+class StoreAway(Exception):
+    """The store did not answer in time, or not at all."""
+
+
+class StoreClient:
+    """The web's side of the store's protocol: kept lines, a timeout, one fresh try for a stale line."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self.lines, self.timeout = Lines(address), timeout
+
+    async def ask(self, order: str) -> str:
+        """Send one line and wait for the answer. Raises StoreAway."""
+        try:
+            return await asyncio.wait_for(self._ask(f"{order}\n".encode()), self.timeout)
+        except (TimeoutError, *BROKEN) as error:
+            self.lines.drop()
+            raise StoreAway from error
+
+    async def _ask(self, order: bytes) -> str:
+        while True:
+            line, new = await self.lines.take()
+            try:
+                return await self._exchange(line, order)
+            except BROKEN:
+                if new:
+                    raise  # a kept line may have died unseen; a new one says how the store is
+
+    async def _exchange(self, line: Line, order: bytes) -> str:
+        whole = False
+        try:
+            line.writer.write(order)
+            answer = await line.reader.readline()
+            whole = answer.endswith(b"\n")
+        finally:
+            if whole:
+                self.lines.give_back(line)
+            else:
+                line.close()
+        if not whole:
+            raise EOFError
+        return answer.decode().rstrip()
+
+
+class Web:
+    """The pages of one replica."""
+
+    def __init__(self, store: StoreClient, replica: str) -> None:
+        self.store, self.replica = store, replica
+        self.counts, self.numbers = Counts("web"), count(1)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request, counted, with the replica's name on it."""
+        begun = perf_counter()
+        try:
+            response = await self.page(request)
+        except StoreAway:
+            response = Response(503, b"the store does not answer\n", TEXT)
+        self.counts.count(page_of(request.path), response.status, begun)
+        return Response(response.status, response.body, {**response.headers, "x-replica": self.replica})
+
+    async def page(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "GET", "/":
+                return Response(200, HOME, HTML)
+            case "GET", "/healthz":
+                return Response(200, b"ok\n", TEXT)
+            case "GET", "/metrics":
+                return Response(200, self.counts.text(), TEXT)
+            case "GET", path if path.startswith("/item/"):
+                return await self.item(path.removeprefix("/item/"))
+            case "POST", "/order":
+                return await self.order(request.body)
+        return Response(404, b"no such page\n", TEXT)
+
+    async def item(self, number: str) -> Response:
+        found = await self.store.ask(f"GET item/{number}") if number.isdigit() else "NONE"
+        if not found.startswith("VALUE "):
+            return Response(404, b"no such item\n", TEXT)
+        item = json.loads(found.removeprefix("VALUE "))
+        text = f"<!doctype html><title>{escape(item['name'])}</title><p>{item['price'] / 100:.2f}"
+        return Response(200, text.encode(), HTML)
+
+    async def order(self, body: bytes) -> Response:
+        number = parse_qs(body.decode("utf-8", "replace")).get("item", [""])[0]
+        if not number.isdigit():
+            return Response(400, b"which item? send item=NUMBER\n", TEXT)
+        order = f"{self.replica}-{next(self.numbers)}"
+        await self.store.ask(f"PUT order/{order} {json.dumps({'item': int(number)})}")
+        return Response(201, json.dumps({"order": order}).encode(), JSON)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--store", required=True, help="host:port")
+    parser.add_argument("--store-timeout", type=float, default=0.5, help="seconds")
+    chosen = parser.parse_args()
+    store = StoreClient(chosen.store, chosen.store_timeout)
+    run_server(Web(store, str(chosen.port)).answer, host=chosen.host, port=chosen.port)
+
+
+if __name__ == "__main__":
+    main()

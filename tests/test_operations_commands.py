@@ -1,0 +1,144 @@
+"""Commands of a scenario end, say how, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from runner.errors import OperationFailed
+from runner.operations import Context, perform
+from runner.operations.record import Reading, Run
+from runner.processes import identify, pids, state_of
+from tests.victims import one, until
+
+
+def run(*argv: str, **more) -> Reading:
+    return one(perform(Run(argv=argv, **more), Context()))
+
+
+def python(code: str, **more) -> Reading:
+    return run(sys.executable, "-c", code, **more)
+
+
+def test_exit_0_is_success_and_nothing_else_is():
+    assert run("true").ok
+    failed = run("sh", "-c", "echo what went wrong >&2; exit 3")
+    assert failed.ok is False
+    assert failed.evidence.endswith("exited with 3: what went wrong")
+    assert run("sh", "-c", "kill -9 $$").ok is False
+
+
+def test_words_are_never_read_by_a_shell(tmp_path):
+    assert run("touch", "$HOME; echo", cwd=str(tmp_path)).ok
+    assert [path.name for path in tmp_path.iterdir()] == ["$HOME; echo"]
+
+
+def test_a_command_has_no_input_and_the_environment_asked_for():
+    code = "import os, sys; sys.exit(sys.stdin.read() + os.environ['TARGET_NAME'] != 'shop')"
+    assert python(code, env={"TARGET_NAME": "shop"}).ok
+
+
+def test_a_command_that_does_not_end_is_killed_with_its_session():
+    begun = time.monotonic()
+    late = run("sh", "-c", "sleep 61.5 & sleep 61.5", timeout=0.3)
+    assert late.ok is False
+    assert "still ran after 0.3 s and was killed" in late.evidence
+    assert time.monotonic() - begun < 3
+    assert not [pid for pid in pids() if _argv(pid) == b"sleep\x0061.5\0"]
+
+
+def test_a_background_child_does_not_keep_it_waiting():
+    begun = time.monotonic()
+    reading = run("sh", "-c", "sleep 62.5 & echo $!")
+    assert reading.ok
+    assert time.monotonic() - begun < 3
+    os.kill(int(reading.evidence.rpartition(" ")[2]), signal.SIGKILL)
+
+
+def test_output_is_bounded_and_keeps_its_beginning_and_its_end():
+    reading = python("print('first'); print('x' * 3_000_000); print('last')")
+    assert reading.ok
+    assert "first" in reading.evidence
+    assert reading.evidence.endswith("last")
+    assert len(reading.evidence) < 2500
+
+
+def test_a_command_that_closes_its_output_is_still_waited_for():
+    assert python("import os, time; os.close(1); os.close(2); time.sleep(0.1); os._exit(4)").ok is False
+
+
+def test_a_secret_taken_from_the_environment_is_not_recorded(monkeypatch):
+    monkeypatch.setenv("SHOP_KEY", "hunter2")
+    reading = run("sh", "-c", "echo key is $SHOP_KEY", env_from=("SHOP_KEY",))
+    assert reading.evidence.endswith("key is $SHOP_KEY")
+
+
+def test_what_cannot_be_started_says_why():
+    with pytest.raises(
+        OperationFailed, match="no-such-program cannot be started: no such program on the PATH"
+    ):
+        run("no-such-program")
+    with pytest.raises(OperationFailed, match="NO_SUCH_VARIABLE is not set"):
+        run("true", env_from=("NO_SUCH_VARIABLE",))
+
+
+def test_a_parent_that_ignores_its_children_still_sees_them_fail():
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert run("false").ok is False
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_nothing_is_left_open():
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted
+    for _ in range(3):
+        run("true")
+        with pytest.raises(OperationFailed):
+            run("no-such-program")
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - counted
+
+
+def test_the_rest_of_a_do_whose_hand_was_killed_never_lands_after_the_undo(tmp_path):
+    order = Run(argv=("sh", "-c", "echo $$ > pid; sleep 60; touch harm"), cwd=str(tmp_path), timeout=90)
+    code = (
+        "import sys, msgspec; from runner.operations import perform, Context;"
+        "from runner.operations.record import Run;"
+        "perform(msgspec.json.decode(sys.argv[1], type=Run), Context())"
+    )
+    pid = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", code, msgspec.json.encode(order).decode()]) as hand:
+        until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        command = identify(int(pid.read_text()))
+        assert run("true").ok
+        assert state_of(command), "a command whose hand lives must not be ended"
+        hand.kill()
+        hand.wait()
+    assert state_of(command), "the command must outlive its hand, or this shows nothing"
+    assert run("true").ok
+    assert not state_of(command)
+
+
+def test_what_a_command_left_in_the_background_lives_on():
+    code = (
+        "import sys; from runner.operations import perform, Context; from runner.operations.record import Run;"
+        "print(perform(Run(argv=('sh', '-c', 'sleep 63.5 & echo $!')), Context()).evidence.split()[-1])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    left = int(told.stdout)
+    assert run("true").ok
+    os.kill(left, signal.SIGKILL)  # raises where it is gone
+
+
+def _argv(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - /proc
+            return file.read()
+    except OSError:
+        return b""

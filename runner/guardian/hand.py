@@ -47,6 +47,10 @@ class Hand:
 
     def __init__(self, guardian: socket.socket) -> None:
         self._guardian = guardian
+        self._woken, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(
+            told, warn_on_full_buffer=False
+        )  # or a signal just before the wait is lost in it
         self._held: list[Held] = []
         self._task = 0
 
@@ -55,9 +59,15 @@ class Hand:
         self._guardian.send(pack(HandReady()))
         poll = select.poll()
         poll.register(self._guardian, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
         while True:
             due = self._tick()
-            if not poll.poll(None if due == math.inf else max(0.0, due) * 1000):
+            ready = [
+                descriptor for descriptor, _ in poll.poll(None if due == math.inf else max(0.0, due) * 1000)
+            ]
+            if self._woken in ready:
+                os.read(self._woken, 512)
+            if self._guardian.fileno() not in ready:
                 continue
             packet, descriptors, _, _ = socket.recv_fds(
                 self._guardian, PACKET, _MOST_LISTENERS, socket.MSG_CMSG_CLOEXEC

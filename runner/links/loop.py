@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import os
 import select
+import signal
 import socket
+from contextlib import suppress
 from collections.abc import Callable
 from itertools import count
 
@@ -46,6 +49,17 @@ class Loop:
         """Close *sock* after this batch: a number used again at once would get events of the dead."""
         self.forget(sock.fileno())
         self._retired.append(sock)
+
+    def hear_signals(self) -> None:
+        """Let signals wake the loop: one that comes just before the wait would be lost in it."""
+        wakeup, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+
+        def woken(_events: int) -> None:
+            with suppress(BlockingIOError):
+                os.read(wakeup, 512)
+
+        self.watch(wakeup, READABLE, woken)
 
     def call_at(self, due: float, callback: Callable[[], None]) -> None:
         """Call *callback* once it is *due* on `clock.now()`. It cannot be taken back: check on waking."""

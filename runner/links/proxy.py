@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--control {chosen.control}: {error.strerror}")
     if "lifeline" in inherited:
         hold(loop, relay, inherited["lifeline"])
+    loop.hear_signals()
     signal.signal(signal.SIGTERM, _leave)
     for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal's signals are for the runner to decide on
         signal.signal(ignored, signal.SIG_IGN)

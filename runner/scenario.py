@@ -9,6 +9,7 @@ import msgspec
 from runner.assertions import Assertion
 from runner.errors import Place
 from runner.faults import AnyFault
+from runner.places import Cluster, Engine
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ class FaultUse(msgspec.Struct, frozen=True, kw_only=True):
     duration: float  # `for`, seconds; of a kill, how long `during` looks
     every: float | None = None  # seconds from start to start
     times: int = 1
+    follow: bool = False  # new instances that appear while it lasts are hurt too
     place: Place
 
 
@@ -149,6 +151,35 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str
 
 
+class Containers(msgspec.Struct, frozen=True, kw_only=True):
+    """Containers of a Docker engine, found by exactly one of *name*, *label* and *project* with *service*."""
+
+    engine: Engine
+    name: str = ""
+    label: str = ""  # key or key=value
+    project: str = ""  # of compose
+    service: str = ""  # of compose; empty: all of the project
+
+
+class Pods(msgspec.Struct, frozen=True, kw_only=True):
+    """Pods of a cluster by *selector* or *workload* (`deployment/web`); or *nodes* by a label selector (`*`: all)."""
+
+    cluster: Cluster
+    namespace: str = ""
+    selector: str = ""
+    workload: str = ""
+    nodes: str = ""
+    container: str = ""  # of a pod with several; empty: the first
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from every instance of a target to *to* (a host, an IP, or `$TARGET`) and *port*."""
+
+    source: str
+    to: str
+    port: int
+
+
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A named set of instances, or a link, or only a url."""
 
@@ -157,7 +188,19 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True):
     managed: Managed | None = None
     found: Found | None = None
     link: LinkSpec | None = None
+    docker: Containers | None = None
+    kubernetes: Pods | None = None
+    wire: Wire | None = None
     place: Place
+
+
+class Helper(msgspec.Struct, frozen=True, kw_only=True):
+    """The helpers that Squall posts beside containers and pods: what they are made of, where, how long unheard."""
+
+    image: str = ""
+    namespace: str = "squall"
+    service_account: str = ""  # of the reverter, for what only the cluster's API can undo
+    lease: float = 5.0  # seconds
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +225,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     targets: dict[str, TargetSpec]
     limits: Limits = Limits()
+    helper: Helper = Helper()
     variables: dict[
         str, str
     ] = {}  # name -> name of the environment variable it is taken from; never the value

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
 from runner.operations.record import Identity, Operation, Spawn
+from runner.places import Cluster, Engine, Post
+
+
+class Pod(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod, or with an empty *name* only its workload; a node is a pod of no name and no workload."""
+
+    cluster: Cluster
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    node: str = ""
+    node_uid: str = ""
+    workload: str = ""  # deployment/web: what owns it, if anything
+    workload_uid: str = ""
+    replicas: int = 0  # of the workload, as it asks for
+    unschedulable: bool = False  # of a node
+    taints: str = ""  # of a node: JSON of its list
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that can be hurt, with the facts read from it just before compiling.
 
-    Exactly one of *process* and *socket* (a link's control socket) is set; neither for a target that is only a url.
+    *platform* says which of the parts below are filled; a `url` has none. A `wire` is the way from one instance
+    (a container or a pod) to *peers* and *port*.
     """
 
     target: str
     name: str  # "shop.1"; a link's is its target's name
+    platform: Literal["process", "link", "url", "container", "pod", "node", "wire"] = "url"
     process: Identity | None = None
     spawn: Spawn | None = None  # how a managed process is started again
     socket: str = ""
@@ -27,6 +46,18 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: str = ""  # directory of a cgroup of its own that we may write; empty: none
     cgroup_version: int = 0
     cgroup_files: dict[str, str] = {}  # current values of files a fault may change, by file name
+    engine: Engine | None = None  # container
+    container: str = ""  # container and pod: the runtime's id
+    started: str = ""  # container: State.StartedAt of the life that is meant
+    pod: Pod | None = None  # pod and node
+    post: Post | None = None  # where a helper can stand for it; its shape is up to the fault
+    reverter: Post | None = None  # of shape api, for what only the cluster's API can undo
+    lease: float = 5.0
+    kernel: tuple[
+        str, ...
+    ] = ()  # what the kernel there has: netem, tbf, nft-owner, nft-timeout, cgroup-v1, cgroup-v2
+    peers: tuple[str, ...] = ()  # wire: addresses of the other end
+    port: int = 0  # wire
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +73,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """A kind of fault; the fields of a subclass are its knobs in YAML, annotated with units."""
 
-    platforms: ClassVar[frozenset[str]] = frozenset()  # of "process", "link"
+    platforms: ClassVar[frozenset[str]] = frozenset()  # of Instance.platform
     property: ClassVar[str] = ""  # what of the instance it owns: life, cpu, memory, latency, …
     recovers_from: ClassVar[str] = "undo"  # recovery counts from "undo" or from "injection"
     executes: ClassVar[bool] = False  # runs code that the scenario brought

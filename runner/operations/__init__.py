@@ -6,6 +6,7 @@ import encodings.ascii  # noqa: F401 - or the first file read in ASCII imports i
 
 from runner.errors import OperationFailed
 from runner.operations import record
+from runner.operations.afar import perform_afar
 from runner.operations.ballast import perform_ballast
 from runner.operations.checks import perform_check_process, perform_check_share
 from runner.operations.commands import perform_run
@@ -15,12 +16,23 @@ from runner.operations.holding import perform_squeeze
 from runner.operations.launching import reap
 from runner.operations.limits import perform_check_limit, perform_set_limit
 from runner.operations.links import perform_check_link, perform_link_set
+from runner.operations.network import perform_network
+from runner.operations.posted import perform_posted
 from runner.operations.process import perform_signal
 from runner.operations.record import Operation, Reading
+from runner.operations.remote import perform_remote
 from runner.operations.spawning import perform_spawn
 from runner.operations.stopping import perform_stop
 
 __all__ = ["Context", "Held", "perform", "reap"]
+
+_Elsewhere = (
+    record.Afar | record.AfarGone | record.CheckAfar
+    | record.DockerCall | record.CheckContainer | record.KubeCall | record.CheckKube
+    | record.SignalTarget | record.Fill | record.FillGone | record.CheckFill
+    | record.Netem | record.NetemGone | record.CheckNetem | record.Cut | record.Serve
+    | record.TableGone | record.CheckTable
+)  # fmt: skip
 
 
 def perform(operation: Operation, context: Context) -> Reading | Held:
@@ -56,6 +68,21 @@ def _perform(operation: Operation, context: Context) -> Reading | Held:
             return _perform_on_link(operation)
         case record.CheckProcess() | record.CheckShare() | record.CheckLimit() | record.CheckFile():
             return _check(operation)
+        case _:
+            return _perform_elsewhere(operation, context)
+
+
+def _perform_elsewhere(operation: _Elsewhere, context: Context) -> Reading | Held:
+    """In another namespace, at a post, by an API."""
+    match operation:
+        case record.Afar() | record.AfarGone() | record.CheckAfar():
+            return perform_afar(operation)
+        case record.DockerCall() | record.CheckContainer() | record.KubeCall() | record.CheckKube():
+            return perform_remote(operation)
+        case record.SignalTarget() | record.Fill() | record.FillGone() | record.CheckFill():
+            return perform_posted(operation, context)
+        case _:
+            return perform_network(operation)
 
 
 def _perform_on_link(operation: record.LinkSet | record.CheckLink) -> Reading:

@@ -9,15 +9,30 @@ from runner.operations.record import Reading
 
 
 @dataclass(frozen=True, slots=True)
+class Stand:
+    """The container that a helper is posted to, as seen from the helper.
+
+    *pid* of its main process in the helper's pid namespace (0: not seen), *cgroups*: controller (`v2` for the
+    unified hierarchy) -> directory. A path `cgroup:/memory.max` means that file of the container's cgroup.
+    """
+
+    container: str
+    pid: int = 0
+    cgroups: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an operation cannot know by itself.
 
     *listeners*: name -> descriptor of the guardian's sockets that this process inherited.
     *taken_over*: the runner is dead; what managed targets lost is not started again.
+    *stand*: where a helper stands; None in a hand of the guardian.
     """
 
     listeners: dict[str, int] = field(default_factory=dict)
     taken_over: bool = False
+    stand: Stand | None = None
 
 
 class Held(Protocol):

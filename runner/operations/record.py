@@ -10,21 +10,63 @@ from typing import Literal
 
 import msgspec
 
+from runner.operations.record_base import BaseOperation, Identity
+from runner.operations.record_network import (
+    CheckNetem,
+    CheckTable,
+    Cut,
+    Match,
+    Netem,
+    NetemGone,
+    Serve,
+    TableGone,
+)
+from runner.operations.record_post import CheckFill, Fill, FillGone, SignalTarget
+from runner.operations.record_remote import CheckContainer, CheckKube, DockerCall, KubeCall
+from runner.places import Post
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """One process, for ever: a pid is reused, this is not. *inode* is the pidfd's (Linux 6.9+, else 0)."""
+__all__ = [
+    "Act",
+    "Afar",
+    "AfarGone",
+    "Ballast",
+    "CheckAfar",
+    "CheckContainer",
+    "CheckFile",
+    "CheckFill",
+    "CheckKube",
+    "CheckLimit",
+    "CheckLink",
+    "CheckNetem",
+    "CheckProcess",
+    "CheckShare",
+    "CheckTable",
+    "Cut",
+    "DockerCall",
+    "Fill",
+    "FillGone",
+    "Identity",
+    "KubeCall",
+    "LinkSet",
+    "Match",
+    "Netem",
+    "NetemGone",
+    "Operation",
+    "Reading",
+    "Run",
+    "Serve",
+    "SetLimit",
+    "Signal",
+    "SignalTarget",
+    "Spawn",
+    "Squeeze",
+    "Stop",
+    "TableGone",
+    "WriteFile",
+]
 
-    pid: int
-    started: int  # field 22 of /proc/PID/stat, clock ticks since boot
-    boot: str
-    inode: int = 0
 
-
-class _Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op"):
-    """What all operations share: a tag in JSON."""
-
-
-class Signal(_Operation, frozen=True, kw_only=True, tag="signal"):
+class Signal(BaseOperation, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to a process by pidfd. A process that is gone is fine where *gone_is_fine*."""
 
     process: Identity
@@ -32,7 +74,7 @@ class Signal(_Operation, frozen=True, kw_only=True, tag="signal"):
     gone_is_fine: bool = True
 
 
-class Spawn(_Operation, frozen=True, kw_only=True, tag="spawn"):
+class Spawn(BaseOperation, frozen=True, kw_only=True, tag="spawn"):
     """Start a process in a session of its own, unless one of this *run* and *instance* lives already.
 
     Its environment carries SQUALL_RUN=run and SQUALL_INSTANCE=instance. *env* holds plain values,
@@ -44,14 +86,14 @@ class Spawn(_Operation, frozen=True, kw_only=True, tag="spawn"):
     run: str
     instance: str
     argv: tuple[str, ...]
-    env: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     env_from: tuple[str, ...] = ()
     cwd: str = ""
     log: str = ""
     listeners: tuple[str, ...] = ()
 
 
-class Stop(_Operation, frozen=True, kw_only=True, tag="stop"):
+class Stop(BaseOperation, frozen=True, kw_only=True, tag="stop"):
     """End every process of *run* and *instance* and their sessions: TERM, then KILL after *grace* seconds."""
 
     run: str
@@ -59,7 +101,7 @@ class Stop(_Operation, frozen=True, kw_only=True, tag="stop"):
     grace: float = 1.0
 
 
-class SetLimit(_Operation, frozen=True, kw_only=True, tag="set-limit"):
+class SetLimit(BaseOperation, frozen=True, kw_only=True, tag="set-limit"):
     """Set a soft resource limit by prlimit (bytes; -1 is unlimited), only where it is *expect* (None: whatever).
 
     A limit that is neither *expect* nor *soft* is left alone and reported.
@@ -72,7 +114,7 @@ class SetLimit(_Operation, frozen=True, kw_only=True, tag="set-limit"):
     gone_is_fine: bool = True
 
 
-class WriteFile(_Operation, frozen=True, kw_only=True, tag="write-file"):
+class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
     """Write *value* to an existing kernel file (cgroup), only where it reads *expect* (None: whatever).
 
     A value that is neither *expect* nor *value* is left alone and reported.
@@ -84,7 +126,7 @@ class WriteFile(_Operation, frozen=True, kw_only=True, tag="write-file"):
     gone_is_fine: bool = False
 
 
-class Squeeze(_Operation, frozen=True, kw_only=True, tag="squeeze"):
+class Squeeze(BaseOperation, frozen=True, kw_only=True, tag="squeeze"):
     """Hold processes to *share* of the CPU they may use by SIGSTOP and SIGCONT in turn, while the hand lives."""
 
     processes: tuple[Identity, ...]
@@ -92,13 +134,13 @@ class Squeeze(_Operation, frozen=True, kw_only=True, tag="squeeze"):
     period: float = 0.05
 
 
-class Ballast(_Operation, frozen=True, kw_only=True, tag="ballast"):
+class Ballast(BaseOperation, frozen=True, kw_only=True, tag="ballast"):
     """Hold *size* bytes of touched memory while the hand lives."""
 
     size: int
 
 
-class LinkSet(_Operation, frozen=True, kw_only=True, tag="link-set"):
+class LinkSet(BaseOperation, frozen=True, kw_only=True, tag="link-set"):
     """Set one property of a link of ours by its control socket; *value* None heals it.
 
     property: latency, bandwidth, blackhole, reset, refuse, slow_close. A link that is gone is healed.
@@ -114,17 +156,17 @@ class LinkSet(_Operation, frozen=True, kw_only=True, tag="link-set"):
     replace: bool = False
 
 
-class Run(_Operation, frozen=True, kw_only=True, tag="run"):
+class Run(BaseOperation, frozen=True, kw_only=True, tag="run"):
     """Run a user's command (argv, never a shell of ours) to its end; exit 0 is success."""
 
     argv: tuple[str, ...]
     cwd: str = ""
-    env: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     env_from: tuple[str, ...] = ()
     timeout: float = 10.0
 
 
-class CheckProcess(_Operation, frozen=True, kw_only=True, tag="check-process"):
+class CheckProcess(BaseOperation, frozen=True, kw_only=True, tag="check-process"):
     """Read a process: expect `gone`, `stopped`, `running`, or `born` (a living process of run and instance)."""
 
     expect: Literal["gone", "stopped", "running", "born"]
@@ -133,7 +175,7 @@ class CheckProcess(_Operation, frozen=True, kw_only=True, tag="check-process"):
     instance: str = ""
 
 
-class CheckLimit(_Operation, frozen=True, kw_only=True, tag="check-limit"):
+class CheckLimit(BaseOperation, frozen=True, kw_only=True, tag="check-limit"):
     """Read a soft limit and expect a value."""
 
     process: Identity
@@ -141,14 +183,14 @@ class CheckLimit(_Operation, frozen=True, kw_only=True, tag="check-limit"):
     soft: int
 
 
-class CheckFile(_Operation, frozen=True, kw_only=True, tag="check-file"):
+class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):
     """Read a kernel file and expect a value."""
 
     path: str
     expect: str
 
 
-class CheckLink(_Operation, frozen=True, kw_only=True, tag="check-link"):
+class CheckLink(BaseOperation, frozen=True, kw_only=True, tag="check-link"):
     """Read a link: is the property set, and what did it do (its counter) since it was set?
 
     True: set and its counter moved. None: set, but nothing passed by that it could have hurt. False: not set.
@@ -159,7 +201,7 @@ class CheckLink(_Operation, frozen=True, kw_only=True, tag="check-link"):
     property: str
 
 
-class CheckShare(_Operation, frozen=True, kw_only=True, tag="check-share"):
+class CheckShare(BaseOperation, frozen=True, kw_only=True, tag="check-share"):
     """Measure the CPU share that processes get over *window* seconds. True where at most *most*.
 
     None where they asked for less anyway and the mechanism cannot be seen at work.
@@ -170,9 +212,45 @@ class CheckShare(_Operation, frozen=True, kw_only=True, tag="check-share"):
     window: float = 0.5
 
 
+class Afar(BaseOperation, frozen=True, kw_only=True, tag="afar"):
+    """Hold an effect at another place by two helpers there: one does and undoes, a warden undoes for it.
+
+    Both undo when we let go, hang up, or are silent for *lease* seconds; either does for the other.
+    """
+
+    run: str = ""
+    act: str = ""
+    post: Post
+    do: tuple[Operation, ...]
+    undo: tuple[Operation, ...]
+    confirm: tuple[Operation, ...] = ()
+    lease: float = 5.0
+
+
+class AfarGone(BaseOperation, frozen=True, kw_only=True, tag="afar-gone"):
+    """Make sure that both helpers undid and left; where none says so, a fresh one undoes. Then none is there."""
+
+    run: str = ""
+    act: str = ""
+    post: Post
+    undo: tuple[Operation, ...]
+    lease: float = 5.0
+
+
+class CheckAfar(BaseOperation, frozen=True, kw_only=True, tag="check-afar"):
+    """Read what the helper's own checks saw last."""
+
+    run: str = ""
+    act: str = ""
+    post: Post
+
+
 Operation = (
     Signal | Spawn | Stop | SetLimit | WriteFile | Squeeze | Ballast | LinkSet | Run
     | CheckProcess | CheckLimit | CheckFile | CheckLink | CheckShare
+    | SignalTarget | Netem | NetemGone | CheckNetem | Cut | Serve | TableGone | CheckTable
+    | Fill | FillGone | CheckFill | DockerCall | CheckContainer | KubeCall | CheckKube
+    | Afar | AfarGone | CheckAfar
 )  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+"""Operations that only a helper at its post performs, as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from runner.operations.record_base import BaseOperation
+
+
+class SignalTarget(BaseOperation, frozen=True, kw_only=True, tag="signal-target"):
+    """Signal the main process of the container that a helper was posted to; only at a post."""
+
+    signal: Literal["KILL", "STOP", "CONT"]
+
+
+class Fill(BaseOperation, frozen=True, kw_only=True, tag="fill"):
+    """Fill the file system that holds *folder* (of the target) up to *share* with one file called *name*."""
+
+    folder: str
+    name: str
+    share: float
+
+
+class FillGone(BaseOperation, frozen=True, kw_only=True, tag="fill-gone"):
+    """Remove that file; verified by looking."""
+
+    folder: str
+    name: str
+
+
+class CheckFill(BaseOperation, frozen=True, kw_only=True, tag="check-fill"):
+    """Read how full the file system is: True where at least *share*."""
+
+    folder: str
+    share: float

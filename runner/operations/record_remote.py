@@ -1,0 +1,61 @@
+"""Operations by the API of a Docker engine or of a cluster, as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from runner.operations.record_base import BaseOperation
+from runner.places import Cluster, Engine
+
+
+class DockerCall(BaseOperation, frozen=True, kw_only=True, tag="docker-call"):
+    """One call of a Docker engine about one container, by its full id.
+
+    *started* (State.StartedAt) tells the life that is meant: `kill`, `stop` and `pause` of a later life are refused.
+    """
+
+    engine: Engine
+    container: str
+    verb: Literal["kill", "stop", "start", "restart", "pause", "unpause", "remove"]
+    started: str = ""
+    gone_is_fine: bool = False
+
+
+class CheckContainer(BaseOperation, frozen=True, kw_only=True, tag="check-container"):
+    """Read a container: is it as expected? `ended`: the life that began at *started* is over, whatever came after."""
+
+    engine: Engine
+    container: str
+    expect: Literal["running", "ended", "paused", "gone"]
+    started: str = ""
+
+
+class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
+    """One write to a cluster, only where the object still is the one meant (*uid*) and reads *expect*.
+
+    `delete-pod` (grace 0), `evict-pod` (respects budgets), `restart` (rollout of a workload), `scale` (*value*:
+    replicas), `cordon` (*value*: true or false), `taint` (*value*: JSON of one taint; empty takes away the taint
+    that *expect* gives). A value that is neither *expect* nor *value* is left alone and reported.
+    """
+
+    cluster: Cluster
+    verb: Literal["delete-pod", "evict-pod", "restart", "scale", "cordon", "taint"]
+    kind: Literal["pod", "deployment", "statefulset", "daemonset", "node"]
+    namespace: str = ""
+    name: str
+    uid: str = ""
+    value: str = ""
+    expect: str | None = None
+    gone_is_fine: bool = False
+
+
+class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):
+    """Read an object of a cluster: `gone` (that uid), `ready` (pod or all replicas), or a property that has *value*."""
+
+    cluster: Cluster
+    kind: Literal["pod", "deployment", "statefulset", "daemonset", "node"]
+    namespace: str = ""
+    name: str
+    uid: str = ""
+    expect: Literal["gone", "ready", "scale", "cordon", "taint", "restart"]
+    value: str = ""

@@ -162,6 +162,7 @@ class Conductor:
             Injection(
                 uses[window.fault],
                 window,
+                run=self.plan.run,
                 zero=self.anchor.monotonic + zero,
                 guardian=guardian,
                 instance_now=self._victims.instance,

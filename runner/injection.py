@@ -31,6 +31,7 @@ class Injection(threading.Thread):
         use: FaultUse,
         window: Window,
         *,
+        run: str,
         zero: float,
         guardian: GuardianClient,
         instance_now: Callable[[str], Instance],
@@ -38,7 +39,7 @@ class Injection(threading.Thread):
         at: Callable[[], float],
     ) -> None:
         super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
-        self._use, self._window, self._zero = use, window, zero
+        self._use, self._window, self._zero, self._of = use, window, zero, run
         self._guardian, self._instance_now, self._brake, self._at = guardian, instance_now, brake, at
 
     def run(self) -> None:
@@ -56,7 +57,7 @@ class Injection(threading.Thread):
     def _carry_out(self) -> None:
         self._brake.wait_until(self._zero + self._window.start)
         acts = [
-            compile_act(self._use, self._instance_now(name), self._window.occurrence)
+            compile_act(self._use, self._instance_now(name), self._window.occurrence, run=self._of)
             for name in self._window.instances
         ]
         self._settle(acts, [self._guardian.arm(act) for act in acts])

@@ -92,7 +92,8 @@ def _harms(plan: Plan, found: dict[str, tuple[Identity, ...]]) -> list[Harm]:
         spec = plan.environment.targets[use.target]
         try:
             acts = tuple(
-                compile_act(use, _blank(spec, name, found), window.occurrence) for name in window.instances
+                compile_act(use, _blank(spec, name, found), window.occurrence, run=plan.run)
+                for name in window.instances
             )
         except OperationFailed as error:
             raise Refused(f"{use.place}: faults.{use.name}: {error}") from error

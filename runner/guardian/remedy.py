@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import shlex
 
-from runner.operations.record import Act, LinkSet, Operation, Run, SetLimit, Signal, Spawn, Stop, WriteFile
+from runner.operations.record import (
+    Act,
+    AfarGone,
+    DockerCall,
+    KubeCall,
+    LinkSet,
+    Operation,
+    Run,
+    SetLimit,
+    Signal,
+    Spawn,
+    Stop,
+    WriteFile,
+)
 
 
 def remedy(act: Act) -> str:
@@ -30,5 +43,19 @@ def _step(operation: Operation) -> str:
             return f"restart the proxy of link {operation.link}"
         case Run():
             return shlex.join(operation.argv)
+        case AfarGone() | DockerCall() | KubeCall():
+            return _remote(operation)
         case _:
             return ""
+
+
+def _remote(operation: AfarGone | DockerCall | KubeCall) -> str:
+    match operation:
+        case AfarGone():
+            where = operation.post.container[:12] or operation.post.node or "the cluster"
+            inner = [step for one in operation.undo if (step := _step(one) or one.__struct_config__.tag)]
+            return f"remove the helpers labelled squall.run={operation.run}, then at {where}: {', '.join(map(str, inner))}"
+        case DockerCall():
+            return f"docker {operation.verb} {operation.container[:12]}"
+        case KubeCall():
+            return f"set {operation.verb} of {operation.kind} {operation.name} in {operation.namespace or 'the cluster'} to {operation.value or 'none'}"

@@ -86,10 +86,10 @@ def _import_base(label: str) -> None:
         assert importing.stdin
         with tarfile.open(fileobj=importing.stdin, mode="w|") as tar:
             _busybox(tar)
-            libraries = _python(tar) + [_tool_into(tar, tool) for tool in TOOLS] + _plugins(tar)
-            _libraries(tar, libraries)
+            added = _python(tar) + [_tool_into(tar, tool) for tool in TOOLS] + _plugins(tar)
             for name in ("msgspec", "yaml", "_yaml"):
-                _folder(tar, Path(msgspec.__file__).parent.parent / name, f"{HOME}/{name}")
+                added += _folder(tar, Path(msgspec.__file__).parent.parent / name, f"{HOME}/{name}")
+            _libraries(tar, [path for path in added if path.suffix == ".so" or os.access(path, os.X_OK)])
         importing.stdin.close()
         assert importing.wait() == 0, "docker import failed"
 
@@ -135,19 +135,20 @@ def _busybox(tar: tarfile.TarFile) -> None:
         folder.type, folder.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(folder)
     tar.add(busybox, "bin/busybox")
+    tar.add(_tool("dash"), "bin/sh")  # busybox's own prefers its applets to the real tc and ip
     applets = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    for applet in set(applets) - {"busybox", *TOOLS}:
+    for applet in set(applets) - {"busybox", "sh", *TOOLS}:
         _link(tar, f"bin/{applet}", "busybox")
 
 
 def _python(tar: tarfile.TarFile) -> list[Path]:
-    """The interpreter at the same place as here, so that it finds itself; return what needs libraries."""
+    """The interpreter at the same place as here, so that it finds itself; return what was added."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     binary = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}").resolve()
     tar.add(binary, str(binary).lstrip("/"))
     for name in ("python3", f"python3.{sys.version_info.minor}"):
         _link(tar, f"usr/bin/{name}", str(binary))
-    return [binary, *(path for path in _folder(tar, stdlib, str(stdlib).lstrip("/")) if path.suffix == ".so")]
+    return [binary, *_folder(tar, stdlib, str(stdlib).lstrip("/"))]
 
 
 def _folder(tar: tarfile.TarFile, folder: Path, name: str) -> list[Path]:
@@ -163,15 +164,17 @@ def _folder(tar: tarfile.TarFile, folder: Path, name: str) -> list[Path]:
 def _plugins(tar: tarfile.TarFile) -> list[Path]:
     """What tc and iptables load: tables of distributions, extensions."""
     triple = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
-    added = []
+    added: list[Path] = []
     for name in (f"usr/lib/{triple}/tc", "usr/lib/tc", f"usr/lib/{triple}/xtables"):
         added += _folder(tar, Path("/", name), name)
-    return [path for path in added if path.suffix == ".so"]
+    return added
 
 
 def _libraries(tar: tarfile.TarFile, users: list[Path]) -> None:
     environment = {"PATH": os.environ["PATH"]}
-    listed = subprocess.run(["ldd", *users], capture_output=True, text=True, env=environment).stdout
+    listed = subprocess.run(
+        ["ldd", *users, _tool("dash")], capture_output=True, text=True, env=environment
+    ).stdout
     wanted = set(re.findall(r"(?:=> |^\s+)(/\S+) \(", listed, re.MULTILINE))
     for library in sorted(wanted):
         tar.add(Path(library).resolve(), library.lstrip("/"))

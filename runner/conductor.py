@@ -166,6 +166,8 @@ class Conductor:
                 zero=self.anchor.monotonic + zero,
                 guardian=guardian,
                 instance_now=self._victims.instance,
+                present=self._victims.present,
+                record=self.timeline.add,
                 brake=self.brake,
                 at=self.anchor.at,
             )

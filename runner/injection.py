@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -16,10 +16,11 @@ from runner.guardian.client import GuardianClient
 from runner.operations.record import Act
 from runner.plan_record import Window
 from runner.scenario import FaultUse
-from runner.timeline import Cause, HaltPulled
+from runner.timeline import Cause, Escaped, Event, HaltPulled
 
 T = TypeVar("T")
 CONFIRM_AGAIN = 0.25  # seconds between readings that cannot tell yet
+FOLLOW = 1.0  # seconds between two looks for instances that came while a fault lasts
 PATIENCE = 5.0  # seconds beyond an act's own deadline after which the guardian itself is in doubt
 
 
@@ -35,12 +36,15 @@ class Injection(threading.Thread):
         zero: float,
         guardian: GuardianClient,
         instance_now: Callable[[str], Instance],
+        present: Callable[[str], Mapping[str, Instance]],
+        record: Callable[[Event], object],
         brake: Brake,
         at: Callable[[], float],
     ) -> None:
         super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
         self._use, self._window, self._zero, self._of = use, window, zero, run
         self._guardian, self._instance_now, self._brake, self._at = guardian, instance_now, brake, at
+        self._present, self._record = present, record
 
     def run(self) -> None:
         try:
@@ -56,20 +60,57 @@ class Injection(threading.Thread):
 
     def _carry_out(self) -> None:
         self._brake.wait_until(self._zero + self._window.start)
-        acts = [
-            compile_act(self._use, self._instance_now(name), self._window.occurrence, run=self._of)
-            for name in self._window.instances
-        ]
-        self._settle(acts, [self._guardian.arm(act) for act in acts])
-        self._brake.check()
-        self._settle(acts, [self._guardian.inject(act.id) for act in acts])
+        known = set(self._present(self._use.target)) if self._lasts else set()
+        acts = self._hurt(self._instance_now(name) for name in self._window.instances)
         ends = clock.now() + self._window.end - self._window.start
         self._confirm(acts, until=min(clock.now() + 2.0, ends))
-        self._brake.wait_until(ends)
+        acts += self._follow(known, ends)
         self._read(acts)
         results = self._settle(acts, [self._guardian.undo(act.id) for act in acts])
         if dirty := next((result for result in results if not result.clean), None):
             self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
+
+    @property
+    def _lasts(self) -> bool:
+        """Say whether who comes later escapes; nobody escapes a kill, and who comes then is its undo."""
+        return self._use.fault.recovers_from == "undo"
+
+    def _hurt(self, instances: Iterable[Instance]) -> list[Act]:
+        acts = [compile_act(self._use, each, self._window.occurrence, run=self._of) for each in instances]
+        self._settle(acts, [self._guardian.arm(act) for act in acts])
+        self._brake.check()
+        self._settle(acts, [self._guardian.inject(act.id) for act in acts])
+        return acts
+
+    def _follow(self, known: set[str], ends: float) -> list[Act]:
+        """Wait for the end, and see to those that came meanwhile: hurt them too, or say that they escaped."""
+        acts: list[Act] = []
+        while True:
+            follows = self._use.follow and self._lasts
+            self._brake.wait_until(min(ends, clock.now() + FOLLOW) if follows else ends)
+            over = clock.now() >= ends
+            came = self._newcomers(known) if self._lasts else {}
+            if came and follows and not over:
+                acts += self._hurt(came.values())
+            if came:
+                names = tuple(each.name for each in came.values())
+                self._record(
+                    Escaped(
+                        at=self._at(),
+                        fault=self._use.name,
+                        occurrence=self._window.occurrence,
+                        instances=names,
+                        joined=follows and not over,
+                    )
+                )
+            if over:
+                return acts
+
+    def _newcomers(self, known: set[str]) -> dict[str, Instance]:
+        """Who lives now and was not known; known from now on."""
+        came = {key: each for key, each in self._present(self._use.target).items() if key not in known}
+        known.update(came)
+        return came
 
     def _confirm(self, acts: list[Act], *, until: float) -> None:
         """Read until every act is confirmed, or for a while: some show only once traffic passes."""

@@ -72,6 +72,15 @@ class Confirmed(_Event, frozen=True, kw_only=True, tag="confirmed"):
     evidence: str
 
 
+class Escaped(_Event, frozen=True, kw_only=True, tag="escaped"):
+    """Instances of a fault's target that came while it lasted. *joined*: they were hurt too (`follow: true`)."""
+
+    fault: str
+    occurrence: int = 0
+    instances: tuple[str, ...]
+    joined: bool = False
+
+
 class Sample(_Event, frozen=True, kw_only=True, tag="sample"):
     """One reading of an indicator: a value, a ratio (bad of total) or cumulative buckets (le -> count).
 
@@ -106,7 +115,7 @@ class Note(_Event, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
-Event = Started | Phase | StageBegun | ActChanged | Confirmed | Sample | HaltPulled | Note
+Event = Started | Phase | StageBegun | ActChanged | Confirmed | Escaped | Sample | HaltPulled | Note
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)

@@ -7,7 +7,18 @@ from typing import Literal
 from runner.plan_record import Plan
 from runner.report.words import quantity, span
 from runner.shown import shown
-from runner.timeline import ActChanged, Confirmed, Event, HaltPulled, Note, Phase, Sample, StageBegun, Started
+from runner.timeline import (
+    ActChanged,
+    Confirmed,
+    Escaped,
+    Event,
+    HaltPulled,
+    Note,
+    Phase,
+    Sample,
+    StageBegun,
+    Started,
+)
 
 Tone = Literal["quiet", "good", "warn", "bad"]
 
@@ -49,6 +60,10 @@ class Narrator:
                 return self._act(event)
             case Confirmed():
                 return self._confirmed(event)
+            case Escaped():
+                came = ", ".join(shown(name, 80) for name in event.instances)
+                verb = "hurts also" if event.joined else "is escaped by"
+                return f"{shown(event.fault, 80)} {verb} {came}, which came meanwhile", "quiet"
             case HaltPulled():
                 return self._halt(event), "bad"
             case Note():

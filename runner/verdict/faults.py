@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from runner.plan_record import Plan
 from runner.record import Record
-from runner.timeline import ActChanged, Confirmed
+from runner.timeline import ActChanged, Confirmed, Escaped
 from runner.verdict.record import FaultReport
 
 _TOUCHED = {"injecting", "injected", "failed"}
@@ -18,14 +20,20 @@ def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
     names = {use.name for use in plan.scenario.faults}
     changes: dict[tuple[str, int], list[ActChanged]] = {}
     readings: dict[tuple[str, int], list[Confirmed]] = {}
+    came: dict[tuple[str, int], list[Escaped]] = {}
     for event in record.events:
         if isinstance(event, ActChanged) and event.fault in names:
             changes.setdefault((event.fault, event.occurrence), []).append(event)
         elif isinstance(event, Confirmed):
             readings.setdefault((event.fault, event.occurrence), []).append(event)
+        elif isinstance(event, Escaped):
+            came.setdefault((event.fault, event.occurrence), []).append(event)
     does = {harm.fault: harm.does for harm in plan.harms}
     return tuple(
-        _report(changes[name], readings.get(name, []), does=does.get(name[0], "")) for name in changes
+        _with_newcomers(
+            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")), came.get(name, [])
+        )
+        for name in changes
     )
 
 
@@ -63,6 +71,19 @@ def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) 
         reverted_at=reverted.at if reverted else None,
         reverted_by=reverted.by if reverted else "",
         dirty="; ".join(dirty),
+    )
+
+
+def _with_newcomers(report: FaultReport, came: list[Escaped]) -> FaultReport:
+    """Say who came while it lasted: an escape is no failure, but nobody shall believe that all were hurt."""
+    joined = tuple(name for event in came if event.joined for name in event.instances)
+    escaped = tuple(name for event in came if not event.joined for name in event.instances)
+    if not came:
+        return report
+    said = [f"{len(joined)} came later and joined it"] if joined else []
+    said += [f"{len(escaped)} came later and escaped it: {', '.join(escaped)}"] if escaped else []
+    return msgspec.structs.replace(
+        report, joined=joined, escaped=escaped, evidence="; ".join([report.evidence, *said])
     )
 
 

@@ -74,6 +74,8 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     reverted_at: float | None = None
     reverted_by: str = ""  # runner, guardian, rollback, lease; empty: not reverted
     dirty: str = ""  # what is not as it was, and how to mend it
+    joined: tuple[str, ...] = ()  # came while it lasted and were hurt too
+    escaped: tuple[str, ...] = ()  # came while it lasted and were not
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

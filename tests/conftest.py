@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.cluster_parts"]
 
 _OUTER = "SQUALL_TEST_STATE"
 
@@ -40,16 +40,21 @@ def _isolate():
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
-    """Fail the session when a process of Squall's or an armed journal outlives its tests."""
+    """Fail the session when a process of Squall's, an armed journal, a helper or a record in the cluster outlives its tests."""
+    since = time.time()
     yield
     deadline = time.monotonic() + 3.0
-    while (left := _left_behind()) and time.monotonic() < deadline:
+    while (left := _left_behind(since)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"left behind by this session: {left}"
 
 
-def _left_behind() -> list[str]:
-    return [*_processes(), *_journals()]
+def _left_behind(since: float) -> list[str]:
+    from tests.cluster_parts import (
+        leftovers,
+    )  # not earlier: pytest has to rewrite that module's asserts first
+
+    return [*_processes(), *_journals(), *leftovers(since)]
 
 
 def _processes() -> Iterator[str]:

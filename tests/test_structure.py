@@ -21,7 +21,7 @@ LEVELS = [
         "operations.record_post",
         "operations.record_remote",
     },
-    {"processes", "faults", "assertions"},
+    {"processes", "cgroups", "faults", "assertions"},
     {"scenario", "timeline", "load.frames", "load.histogram"},
     {"plan_record", "verdict.record"},
     {"links"},

@@ -204,11 +204,15 @@ class Helper(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The blast radius allowed in an environment. pick: share of a target's instances."""
+    """The blast radius allowed in an environment. pick: share of a target's instances.
+
+    *ready*: how many ready instances of a target must remain while a fault lasts.
+    """
 
     pick: float | None = None
     concurrent_faults: int | None = None
     duration: float | None = None
+    ready: int | None = None
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):

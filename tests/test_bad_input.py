@@ -72,6 +72,13 @@ targets:
     url: https://partner.example
   other:
     processes: {match: gunicorn}
+  boxes:
+    docker: {label: app=web, host: unix:///run/engine.sock}
+  pods:
+    kubernetes: {context: staging, namespace: web, workload: deployment/web}
+  way:
+    link: {from: boxes, to: $pods, port: 80}
+helper: {image: 'squall:1', lease: 5s}
 limits: {pick: 50%, concurrent_faults: 2, duration: 10m}
 variables: {API_KEY: {env: SHOP_KEY}}
 connections: {prom: {url: "http://127.0.0.1:9090", token: {env: PROM_TOKEN}}}
@@ -295,12 +302,48 @@ BAD = {
     "an unknown key of a target": in_environment("      count: 3", "      @@cuont: 3", "targets.shop.processes.cuont", "did you mean count?"),
     "an unknown name in a command": in_environment("$port", "@@$prot", "$prot is not declared", "did you mean port?"),
     "an unknown target in a command": in_environment("$store.address", "@@$stroe.address", "no such target", "did you mean store?"),
-    "docker": in_environment("    url: https://partner.example", "    @@docker: {label: app=shop}", "docker", "this version"),
-    "kubernetes": in_environment("    url: https://partner.example", "    @@kubernetes: {namespace: shop}", "kubernetes", "this version"),
-    "a link between targets": in_environment(
-        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shop, to: db, port: 1}", "this version"
+    # containers, pods and what lies between
+    "docker without a selection": in_environment("    url: https://partner.example", "    docker: @@{host: 'tcp://10.0.0.1:2376'}", "docker: does not say which containers", "name, label and compose"),
+    "docker selected twice": in_environment("    url: https://partner.example", "    docker: {name: web-1, @@label: app=shop}", "docker.label: says name and label"),
+    "a container's name": in_environment("    url: https://partner.example", "    docker: @@{name: -web}", "docker.name: -web is no name of a container"),
+    "a label with a blank": in_environment("    url: https://partner.example", "    docker: @@{label: app = shop}", "is no label; write key or key=value"),
+    "an engine by ssh": in_environment("    url: https://partner.example", "    docker: @@{name: a, host: 'ssh://me@host'}", "does not speak", "unix:///tmp/engine.sock"),
+    "an engine without a port": in_environment("    url: https://partner.example", "    docker: @@{name: a, host: 'tcp://host'}", "is no engine; write unix:///var/run/docker.sock or tcp://host:2376"),
+    "certificates of no host": in_environment("    url: https://partner.example", "    docker: @@{name: a, certificates: .}", "certificates: belong to a `host`"),
+    "certificates that are not there": in_environment("    url: https://partner.example", "    docker: @@{name: a, host: 'tcp://h:1', certificates: .}", "has no ca.pem"),
+    "a service of nothing": in_environment("    url: https://partner.example", "    docker: @@{name: a, service: api}", "service: is a service of nothing; write compose"),
+    "no compose file": in_environment("    url: https://partner.example", "    docker: @@{compose: compose.yaml}", "compose.yaml is no compose file"),
+    "a project's name": in_environment("    url: https://partner.example", "    docker: @@{compose: Shop!}", "neither a compose file nor the name of a project"),
+    "an unknown key of docker": in_environment("    url: https://partner.example", "    docker: {@@nam: web-1}", "docker.nam: unknown key; did you mean name?"),
+    "kubernetes without a selection": in_environment("    url: https://partner.example", "    kubernetes: @@{namespace: shop}", "kubernetes: does not say which pods", "selector, workload and nodes"),
+    "kubernetes selected twice": in_environment("    url: https://partner.example", "    kubernetes: {selector: app=a, @@nodes: a=b}", "nodes: says selector and nodes"),
+    "a namespace's name": in_environment("    url: https://partner.example", "    kubernetes: @@{selector: a=b, namespace: Shop_1}", "Shop_1 is no name of a namespace"),
+    "a workload's kind": in_environment("    url: https://partner.example", "    kubernetes: @@{workload: job/web}", "is no workload; write deployment/NAME"),
+    "a namespace of nodes": in_environment("    url: https://partner.example", "    kubernetes: {nodes: pool=web, @@namespace: shop}", "nodes have no namespace"),
+    "a container of nodes": in_environment("    url: https://partner.example", "    kubernetes: {nodes: pool=web, @@container: web}", "nodes have no container"),
+    "a kubeconfig that is not there": in_environment("    url: https://partner.example", "    kubernetes: @@{selector: a=b, kubeconfig: nowhere}", "nowhere is no file"),
+    "an unknown key of kubernetes": in_environment("    url: https://partner.example", "    kubernetes: {@@selektor: a=b}", "did you mean selector?"),
+    "a link from nowhere": in_environment(
+        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shopp, to: db, port: 1}", "link.from: no target shopp", "did you mean shop?"
     ),
-    "a listener everywhere": in_environment("listen: 127.0.0.1:8901", "@@listen: 0.0.0.0:8901", "every interface"),
+    "a link from processes": in_environment(
+        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shop, to: db, port: 1}", "shop is neither containers nor pods", "{listen, upstream}"
+    ),
+    "a link to a url's path": in_environment(
+        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shop, to: 'http://db/x', port: 1}", "is no host; write a name, an IP address, or $TARGET"
+    ),
+    "a link to no port": in_environment(
+        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shop, to: db, port: 70000}", "port 70000 is not possible"
+    ),
+    "a link without its end": in_environment(
+        "    link: {listen: 127.0.0.1:8901, upstream: 127.0.0.1:8900}", "    link: @@{from: shop, port: 5432}", "link: lacks `to`"
+    ),
+    "a helper's image": in_environment("helper: {image: 'squall:1', lease: 5s}", "helper: @@{image: 'squall local'}", "is no image; write NAME:TAG"),
+    "a helper's namespace": in_environment("helper: {image: 'squall:1', lease: 5s}", "helper: @@{namespace: Squall_1}", "is no name that a cluster takes"),
+    "a lease that ends before a beat": in_environment("helper: {image: 'squall:1', lease: 5s}", "helper: @@{lease: 200ms}", "0.2s is no lease; write 1s to 60s"),
+    "an unknown key of the helper": in_environment("helper: {image: 'squall:1', lease: 5s}", "helper: {@@imge: a}", "did you mean image?"),
+    "a limit that leaves nothing ready": in_environment("limits: {pick: 50%, concurrent_faults: 2, duration: 10m}", "limits: @@{ready: 0}", "0 asks for nothing"),
+    "follow without pods": in_scenario("{kind: kill, target: shop, pick: 1,", "{kind: kill, target: shop, @@follow: true, pick: 1,", "follow: only pods come by themselves"),
     "a link without a port": in_environment("upstream: 127.0.0.1:8900", "@@upstream: 127.0.0.1", "host:port"),
     "a link to itself": in_environment("upstream: 127.0.0.1:8900", "@@upstream: 127.0.0.1:8901", "the link itself"),
     "one port for two": in_environment("  store:\n    link: {listen: 127.0.0.1:8901", "@@  store:\n    link: {listen: 127.0.0.1:8802", "port 8802 is taken by shop"),

@@ -10,14 +10,15 @@ import click
 import msgspec
 
 from runner.faults import KINDS
-from runner.language import schema
+from runner.language import environment_schema, schema
 from runner.units import EXAMPLES, Quantity
 
 
 @click.command("schema")
-def schema_verb() -> int:
-    """Print the JSON Schema of scenario files, for the editor's completion."""
-    click.echo(json.dumps(schema(), indent=2))
+@click.argument("of", type=click.Choice(["scenario", "environment"]), default="scenario")
+def schema_verb(of: str) -> int:
+    """Print the JSON Schema of scenario files, or of environment files, for the editor's completion."""
+    click.echo(json.dumps(schema() if of == "scenario" else environment_schema(), indent=2))
     return 0
 
 

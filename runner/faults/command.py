@@ -18,7 +18,9 @@ class Command(Fault, frozen=True, kw_only=True, tag="command"):
     They find TARGET_NAME, TARGET_INSTANCE, TARGET_PID and TARGET_ADDRESS in their environment, and *env*.
     """
 
-    platforms: ClassVar[frozenset[str]] = frozenset({"process", "link", "url"})
+    platforms: ClassVar[frozenset[str]] = frozenset(
+        {"process", "link", "url", "container", "pod", "node", "wire"}
+    )
     property: ClassVar[str] = "command"
     executes: ClassVar[bool] = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +10,19 @@ from runner.errors import Refused
 from runner.language.convert import read_struct
 from runner.language.document import Mapping, read_document, refusing, shown_path
 from runner.language.indicators import check_url, read_indicators
-from runner.language.shapes import ConnectionShape, EnvironmentShape
+from runner.language.shapes import ConnectionShape, EnvironmentShape, HelperShape
 from runner.language.substitution import Scope, nearest
 from runner.language.sweep import read_parameters
 from runner.language.targets import read_targets
 from runner.language.written import Written
-from runner.scenario import Connection, Environment, Limits
+from runner.scenario import Connection, Environment, Helper, Limits
 
-_MERGED = ("parameters", "variables", "connections", "indicators", "limits", "targets")
+_MERGED = ("parameters", "variables", "connections", "indicators", "limits", "helper", "targets")
 _SUFFIXES = (".yaml", ".yml")
 _LONGEST_NAME = 255
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}")
+_DNS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_LEASES = (1.0, 60.0)  # seconds: beats come four times a second; after a minute nobody waits any more
 _DEEPEST = 10  # environments that extend one another
 
 
@@ -40,6 +44,7 @@ def _environment(path: Path) -> Environment:
     shape = read_struct(root.within(scope), EnvironmentShape)
     connections = entries["connections"].entries() if "connections" in entries else {}
     _check_limits(entries.get("limits"))
+    _check_helper(entries.get("helper"), shape.helper)
     return Environment(
         name=path.stem,
         path=shown_path(path),
@@ -48,6 +53,13 @@ def _environment(path: Path) -> Environment:
             pick=shape.limits.pick,
             concurrent_faults=shape.limits.concurrent_faults,
             duration=shape.limits.duration,
+            ready=shape.limits.ready,
+        ),
+        helper=Helper(
+            image=shape.helper.image,
+            namespace=shape.helper.namespace,
+            service_account=shape.helper.service_account,
+            lease=shape.helper.lease,
         ),
         variables={name: reference.env for name, reference in shape.variables.items()},
         connections={name: _connection(connections[name], one) for name, one in shape.connections.items()},
@@ -114,5 +126,21 @@ def _check_limits(written: Written | None) -> None:
     entries = written.entries()
     if "pick" in entries and not 0 < entries["pick"].quantity("share") <= 1:
         entries["pick"].refuse("allows nothing or too much; write more than 0% and at most 100%")
+    if "ready" in entries and entries["ready"].whole() == 0:
+        entries["ready"].refuse("0 asks for nothing; write at least 1, or remove the key")
     if "concurrent_faults" in entries and entries["concurrent_faults"].whole() == 0:
         entries["concurrent_faults"].refuse("0 allows no fault at all; write at least 1")
+
+
+def _check_helper(written: Written | None, helper: HelperShape) -> None:
+    if written is None:
+        return
+    entries = written.entries()
+    if helper.image and not _IMAGE.fullmatch(helper.image):
+        entries["image"].refuse(f'"{helper.image}" is no image; write NAME:TAG, or NAME@sha256:DIGEST')
+    for key, name in (("namespace", helper.namespace), ("service_account", helper.service_account)):
+        if name and not _DNS.fullmatch(name):
+            entries[key].refuse(f'"{name}" is no name that a cluster takes; use a to z, digits and -')
+    least, most = _LEASES
+    if not least <= helper.lease <= most:
+        entries["lease"].refuse(f"{helper.lease:g}s is no lease; write {least:g}s to {most:g}s")

@@ -53,6 +53,7 @@ def _fault(written: Written, name: str, environment: Environment) -> FaultUse:
         duration=_duration(written, shape, word),
         every=shape.every,
         times=_times(entries, shape),
+        follow=_follow(entries, shape, spec, environment),
         place=written.key.place if written.key else written.place,
     )
 
@@ -100,10 +101,28 @@ def _target(written: Written, word: str, kind: type[Fault], environment: Environ
 
 
 def platform_of(spec: TargetSpec) -> str:
-    """What a target's instances are: `process`, `link`, or `url` where it has none."""
+    """What a target's instances are: `url` where it has none."""
     if spec.link is not None:
         return "link"
+    if spec.wire is not None:
+        return "wire"
+    if spec.docker is not None:
+        return "container"
+    if spec.kubernetes is not None:
+        return "node" if spec.kubernetes.nodes else "pod"
     return "process" if spec.managed is not None or spec.found is not None else "url"
+
+
+def _follow(
+    entries: dict[str, Written], shape: FaultShape, spec: TargetSpec, environment: Environment
+) -> bool:
+    """Whether newcomers are hurt too: only a cluster makes them by itself."""
+    source = environment.targets[spec.wire.source] if spec.wire is not None else spec
+    if shape.follow and platform_of(source) != "pod":
+        entries["follow"].refuse_key(
+            f"only pods come by themselves, and target {spec.name} has none; remove it"
+        )
+    return shape.follow
 
 
 def _pick(shape: FaultShape, spec: TargetSpec) -> Pick:
@@ -155,4 +174,12 @@ def _times(entries: dict[str, Written], shape: FaultShape) -> int:
     return shape.times
 
 
-_WORDS = {"process": "processes", "link": "a link", "url": "only a url"}
+_WORDS = {
+    "process": "processes",
+    "link": "a link",
+    "url": "only a url",
+    "container": "containers",
+    "pod": "pods",
+    "node": "nodes",
+    "wire": "a link between services",
+}

@@ -1,4 +1,4 @@
-"""The JSON Schema of a scenario file, made from the very types that read it, for editors that complete and check."""
+"""The JSON Schema of scenario and environment files, made from the very types that read it, for editors that complete and check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from runner.faults import KINDS
 from runner.language.grammar import KIND_OF_TERM
 from runner.language.moments import NAME
-from runner.language.shapes import RESERVED, FaultShape, Holds, ScenarioShape
+from runner.language.shapes import RESERVED, EnvironmentShape, FaultShape, Holds, ScenarioShape
 from runner.language.written import Written
 from runner.units import EXAMPLES, Quantity
 
@@ -40,8 +40,16 @@ def schema() -> Schema:
     )
     for word in RESERVED:
         made["properties"][word] = {"not": {}, "description": "a word of a later version"}
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Squall scenario"}
-    return head | made
+    return _head("Squall scenario") | made
+
+
+def environment_schema() -> Schema:
+    """Describe an environment file as JSON Schema (draft 2020-12)."""
+    return _head("Squall environment") | _of_struct(EnvironmentShape)
+
+
+def _head(title: str) -> Schema:
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
 
 
 def _of_faults() -> Schema:

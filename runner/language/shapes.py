@@ -71,6 +71,7 @@ class FaultShape(msgspec.Struct, frozen=True, kw_only=True):
     for_: Duration | None = field(name="for", default=None)
     every: Annotated[Duration, Meta(description="from start to start")] | None = None
     times: Annotated[int, Meta(ge=1, le=1000)] = 1
+    follow: Annotated[bool, Meta(description="pods that appear while it lasts are hurt too")] = False
 
 
 class IndicatorShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +137,16 @@ class LimitsShape(msgspec.Struct, frozen=True, kw_only=True):
     pick: Share | None = None
     concurrent_faults: int | None = None
     duration: Duration | None = None
+    ready: Annotated[int, Meta(description="ready instances of a target that must remain")] | None = None
+
+
+class HelperShape(msgspec.Struct, frozen=True, kw_only=True):
+    """What is posted beside containers and pods to hurt and heal them there."""
+
+    image: Annotated[str, Meta(description="has Python, Squall, tc and nft; is there already")] = ""
+    namespace: str = "squall"
+    service_account: Annotated[str, Meta(description="undoes what only the cluster's API can undo")] = ""
+    lease: Annotated[Duration, Meta(description="unheard for so long, a helper undoes by itself")] = 5.0
 
 
 class ReadyShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,14 +183,47 @@ class LinkShape(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str
 
 
+class WireShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from every instance of a docker or kubernetes target to a host or a target, by its port."""
+
+    from_: Annotated[str, Meta(description="a target of docker or kubernetes")] = field(name="from")
+    to: Annotated[Written, Holds(schema={"type": "string"}), Meta(description="a host, an IP, or $TARGET")]
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class DockerShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Running containers of an engine: exactly one of name, label and compose."""
+
+    name: str = ""
+    label: Annotated[str, Meta(description="key or key=value")] = ""
+    compose: Annotated[str, Meta(description="a compose file, or the name of a project")] = ""
+    service: Annotated[str, Meta(description="of compose; without it, all of the project")] = ""
+    host: Annotated[
+        str, Meta(description="unix:///… or tcp://…; else DOCKER_HOST, else the local socket")
+    ] = ""
+    certificates: Annotated[str, Meta(description="folder of ca.pem, cert.pem and key.pem")] = ""
+
+
+class KubernetesShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Running pods or nodes of a cluster: exactly one of selector, workload and nodes."""
+
+    context: str = ""
+    kubeconfig: Annotated[str, Meta(description="else KUBECONFIG, ~/.kube/config, or in-cluster")] = ""
+    namespace: str = ""
+    selector: Annotated[str, Meta(description="a label selector, as kubectl takes it")] = ""
+    workload: Annotated[str, Meta(description="deployment/web, statefulset/…, daemonset/…")] = ""
+    nodes: Annotated[str, Meta(description="a label selector of nodes; * for all")] = ""
+    container: Annotated[str, Meta(description="of a pod with several; else the first")] = ""
+
+
 class TargetShape(msgspec.Struct, frozen=True, kw_only=True):
     """A named set of instances, or a link, or only a url."""
 
     url: str = ""
     processes: Annotated[Written, Holds(ManagedShape | FoundShape)] | None = None
-    link: Annotated[Written, Holds(LinkShape)] | None = None
-    docker: Annotated[Written, Holds(schema={})] | None = None
-    kubernetes: Annotated[Written, Holds(schema={})] | None = None
+    link: Annotated[Written, Holds(LinkShape | WireShape)] | None = None
+    docker: Annotated[Written, Holds(DockerShape)] | None = None
+    kubernetes: Annotated[Written, Holds(KubernetesShape)] | None = None
 
 
 class EnvironmentShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +235,7 @@ class EnvironmentShape(msgspec.Struct, frozen=True, kw_only=True):
     connections: dict[str, ConnectionShape] = {}
     indicators: Annotated[Written, Holds(dict[str, IndicatorShape])] | None = None
     limits: LimitsShape = LimitsShape()
+    helper: HelperShape = HelperShape()
     targets: Annotated[Written, Holds(dict[str, TargetShape])] | None = None
     objectives: Annotated[Written, Holds(schema={})] | None = None  # of a later version: known, not kept
     price: Annotated[Written, Holds(schema={})] | None = None

@@ -1,4 +1,4 @@
-"""The `targets` section of an environment: processes, links and urls, as they are written."""
+"""The `targets` section of an environment: processes, links, urls and what lives elsewhere, as they are written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from runner.language.convert import read_struct
 from runner.language.indicators import check_url
 from runner.language.moments import check_name
+from runner.language.remote_targets import check_wire, read_docker, read_kubernetes, read_wire
 from runner.language.shapes import FoundShape, LinkShape, ManagedShape, TargetShape
 from runner.language.substitution import Scope, SubstitutionError
 from runner.language.written import Written
@@ -17,6 +18,7 @@ from runner.scenario import Found, LinkSpec, Managed, Ready, TargetSpec
 
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5}|auto)")
 _EVERYWHERE = ("0.0.0.0", "::", "*")
+_PLATFORMS = ("processes", "link", "docker", "kubernetes")
 _FOUND = ("match", "pidfile")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MOST_PROCESSES = 200
@@ -30,21 +32,20 @@ def read_targets(written: Written | None, scope: Scope) -> dict[str, TargetSpec]
     later = Scope(parameters=scope.parameters, targets=frozenset(entries), at_spawn=True)
     specs = {name: _target(entry, name, later) for name, entry in entries.items()}
     _refuse_shared_ports(entries, specs)
+    for name, spec in specs.items():
+        if spec.wire is not None:
+            check_wire(entries[name].entries()["link"], spec.wire, specs)
     return specs
 
 
 def _target(written: Written, name: str, later: Scope) -> TargetSpec:
     check_name(written, name, "a target")
     shape = read_struct(written, TargetShape)
-    for platform in ("docker", "kubernetes"):
-        if getattr(shape, platform) is not None:
-            written.entries()[platform].refuse_key(
-                f"this version of Squall cannot reach {platform} targets yet; use processes, link or url"
-            )
-    if shape.processes is not None and shape.link is not None:
-        written.refuse("is both processes and a link; write two targets")
-    if shape.processes is None and shape.link is None and not shape.url:
-        written.refuse("says nothing; write processes, link or url")
+    given = [key for key in _PLATFORMS if getattr(shape, key) is not None]
+    if len(given) > 1:
+        written.refuse(f"is both {given[0]} and {given[1]}; write two targets")
+    if not given and not shape.url:
+        written.refuse("says nothing; write processes, link, docker, kubernetes or url")
     if shape.url:
         check_url(written.entries()["url"], shape.url)
     managed, found = _processes(shape.processes, later) if shape.processes is not None else (None, None)
@@ -53,7 +54,10 @@ def _target(written: Written, name: str, later: Scope) -> TargetSpec:
         url=shape.url,
         managed=managed,
         found=found,
-        link=_link(shape.link, later) if shape.link is not None else None,
+        link=_link(shape.link, later) if shape.link is not None and not _is_wire(shape.link) else None,
+        docker=read_docker(shape.docker) if shape.docker is not None else None,
+        kubernetes=read_kubernetes(shape.kubernetes) if shape.kubernetes is not None else None,
+        wire=read_wire(shape.link, later) if shape.link is not None and _is_wire(shape.link) else None,
         place=written.key.place if written.key else written.place,
     )
 
@@ -111,12 +115,13 @@ def _found(written: Written) -> Found:
     return Found(match=shape.match, pidfile=pidfile, port=shape.port)
 
 
+def _is_wire(written: Written) -> bool:
+    """Tell the way between two services, hurt at its source, from a proxy of ours."""
+    return bool({"from", "to", "port"} & set(written.entries()))
+
+
 def _link(written: Written, later: Scope) -> LinkSpec:
     entries = written.entries()
-    if "from" in entries or "to" in entries:
-        written.refuse(
-            "this version of Squall cannot hurt the link between two targets yet; write {listen, upstream}"
-        )
     shape = read_struct(written.within(later), LinkShape)
     listen = _address(entries["listen"], entries["listen"].filled())
     if listen.rpartition(":")[0].strip("[]") in _EVERYWHERE:

@@ -172,6 +172,24 @@ def test_it_counts_what_it_served_for_prometheus(shop):
     assert served >= 3
 
 
+def test_replicas_that_join_are_served_by_and_who_falls_silent_is_forgotten(shop, tmp_path):
+    [port, web] = free_ports(2)
+    front, me = f"127.0.0.1:{port}", f"127.0.0.1:{web}"
+    shop.start("late front", "front", "--port", str(port), "--joining")
+    until(lambda: answers(front))
+    assert get(front, "/").status == 503  # nobody is there yet
+    assert request(front, "POST", "/join", "no address").status == 400
+    assert request(shop.address, "POST", "/join", me).status == 404  # that front was told its replicas
+    store = "{}:{}".format(*shop.link.address)
+    shop.start("late web", "web", "--port", str(web), "--store", store, "--join", front, "--address", me,
+               "--name", "late")  # fmt: skip
+    until(lambda: get(front, "/").headers["x-replica"] == "late")
+    shop.kill("late web")
+    shop.processes.pop("late web").stderr.close()
+    assert get(front, "/").status == 502
+    until(lambda: get(front, "/").status == 503, within=10)
+
+
 def test_a_connection_is_kept_and_half_a_request_hurts_nobody(shop):
     host, _, port = shop.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:

@@ -13,7 +13,9 @@ from scenarios.shop.wire import BROKEN, Line, Lines, Request, Response, packed, 
 HEALTH_EVERY = 0.5  # seconds
 HEALTH_AGAIN = 0.1  # for one that is not healthy: it is missed
 HEALTH_TIMEOUT = 0.5
+FORGOTTEN = 5.0  # seconds after which one that joined and is neither heard nor healthy is forgotten
 IDEMPOTENT = frozenset({"GET", "HEAD"})
+ADDRESS = re.compile(r"[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}")
 PASSED_ON = frozenset({"content-type", "x-replica"})
 
 
@@ -26,6 +28,7 @@ class Replica:
 
     def __init__(self, address: str) -> None:
         self.address, self.lines, self.healthy, self.busy = address, Lines(address), True, 0
+        self.heard = perf_counter()  # when it joined last
 
     async def send(self, request: Request) -> Response:
         """Pass a request on. Raises Unsent, TimeoutError or what is in BROKEN."""
@@ -58,11 +61,17 @@ class Replica:
 
 
 class Front:
-    """Balances over *replicas*: the least busy healthy one, in turn where they are level."""
+    """Balances over *replicas*: the least busy healthy one, in turn where they are level.
 
-    def __init__(self, replicas: list[Replica], *, timeout: float, retry: bool) -> None:
-        self.replicas, self.timeout, self.retry = replicas, timeout, retry
+    With *joining*, replicas say themselves where they are, again and again: in a cluster their addresses come and go.
+    """
+
+    def __init__(
+        self, replicas: list[Replica], *, timeout: float, retry: bool, joining: bool = False
+    ) -> None:
+        self.replicas, self.timeout, self.retry, self.joining = replicas, timeout, retry, joining
         self.counts = Counts("front")
+        self.watches: set[asyncio.Task[None]] = set()
 
     async def answer(self, request: Request) -> Response:
         """Answer one request by a replica, counted."""
@@ -72,16 +81,34 @@ class Front:
                 return Response(200, b"ok\n")
             case "/metrics":
                 return Response(200, self.counts.text(), {"content-type": "text/plain"})
+            case "/join" if self.joining and request.method == "POST":
+                return self.joined(request.body.decode("latin-1"))
         response = await self.balanced(request)
         self.counts.count(page_of(request.path), response.status, begun)
         return response
 
+    def joined(self, address: str) -> Response:
+        """Take in a replica, or note that it is still there."""
+        if not ADDRESS.fullmatch(address):
+            return Response(400, b"say host:port\n")
+        for replica in self.replicas:
+            if replica.address == address:
+                replica.heard = perf_counter()
+                return Response(200)
+        self.replicas.append(replica := Replica(address))
+        watch = asyncio.ensure_future(self.watch_one(replica))
+        self.watches.add(watch)
+        watch.add_done_callback(self.watches.discard)
+        return Response(201)
+
     async def balanced(self, request: Request) -> Response:
         """Pass the request to a replica, and once more to another where that can do no harm."""
         passed = Request(request.method, request.path, _end_to_end(request), request.body)
+        if not self.replicas:
+            return Response(503, b"no replica has joined\n")
         first = self.choose()
         response, safe = await self.attempt(first, passed)
-        other = self.choose(but=first)
+        other = self.choose(but=first) if self.replicas else first
         if response.status < 502 or not safe or not self.retry or other is first:
             return response
         self.counts.retries += 1
@@ -106,11 +133,11 @@ class Front:
         return min(others, key=lambda replica: (not replica.healthy, replica.busy))
 
     async def watch(self) -> None:
-        """Check every replica's health, for ever."""
+        """Check the health of every replica that was named, for ever."""
         await asyncio.gather(*(self.watch_one(replica) for replica in list(self.replicas)))
 
     async def watch_one(self, replica: Replica) -> None:
-        while True:
+        while replica.healthy or not self.joining or perf_counter() - replica.heard < FORGOTTEN:
             try:
                 answer = await asyncio.wait_for(replica.send(Request("GET", "/healthz")), HEALTH_TIMEOUT)
                 replica.healthy = answer.status == 200
@@ -118,6 +145,7 @@ class Front:
                 replica.healthy = False
                 replica.lines.drop()
             await asyncio.sleep(HEALTH_EVERY if replica.healthy else HEALTH_AGAIN)
+        self.replicas.remove(replica)
 
 
 def _end_to_end(request: Request) -> dict[str, str]:
@@ -129,16 +157,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument(
-        "--webs", required=True, help="host:port of each replica, with commas or blanks between"
-    )
+    parser.add_argument("--webs", default="", help="host:port of each replica, with commas or blanks between")
+    parser.add_argument("--joining", action="store_true", help="replicas may join by themselves (web --join)")
     parser.add_argument("--timeout", type=float, default=1.0, help="seconds that a replica may take")
     parser.add_argument(
         "--no-retry", action="store_true", help="show the first replica's failure to the client"
     )
     chosen = parser.parse_args()
-    replicas = [Replica(address) for address in re.split(r"[,\s]+", chosen.webs.strip())]
-    front = Front(replicas, timeout=chosen.timeout, retry=not chosen.no_retry)
+    if not chosen.webs.strip() and not chosen.joining:
+        parser.error("say --webs, or --joining")
+    replicas = [Replica(address) for address in re.split(r"[,\s]+", chosen.webs.strip()) if address]
+    front = Front(replicas, timeout=chosen.timeout, retry=not chosen.no_retry, joining=chosen.joining)
     run_server(front.answer, host=chosen.host, port=chosen.port, background=front.watch())
 
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from urllib.parse import parse_qs
 
 from scenarios.shop.counts import Counts, page_of
-from scenarios.shop.wire import BROKEN, Line, Lines, Request, Response, run_server
+from scenarios.shop.wire import BROKEN, Line, Lines, Request, Response, packed, read_message, run_server
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 JSON = {"content-type": "application/json"}
@@ -19,6 +19,8 @@ TEXT = {"content-type": "text/plain; charset=utf-8"}
 HOME = b"<!doctype html><title>Rain or shine</title><h1>Rain or shine</h1>" + b"".join(
     b"<p><a href=/item/%d>Umbrella no. %d</a>" % (n, n) for n in range(1, 13)
 )
+
+JOIN_EVERY = 0.5  # seconds
 
 
 class StoreAway(Exception):
@@ -62,6 +64,20 @@ class StoreClient:
         if not whole:
             raise EOFError
         return answer.decode().rstrip()
+
+
+async def join(front: str, address: str) -> None:
+    """Tell the front where we are, again and again: it forgets who falls silent."""
+    lines, request = Lines(front), packed(Request("POST", "/join", body=address.encode()), front)
+    while True:
+        try:
+            line, _ = await asyncio.wait_for(lines.take(), JOIN_EVERY)
+            line.writer.write(request)
+            await asyncio.wait_for(read_message(line.reader), JOIN_EVERY)
+            lines.give_back(line)
+        except (TimeoutError, *BROKEN):
+            lines.drop()
+        await asyncio.sleep(JOIN_EVERY)
 
 
 class Web:
@@ -118,9 +134,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--store", required=True, help="host:port")
     parser.add_argument("--store-timeout", type=float, default=0.5, help="seconds")
+    parser.add_argument("--name", help="of this replica; its port, unless said")
+    parser.add_argument("--join", help="host:port of a front that takes replicas in")
+    parser.add_argument("--address", help="host:port at which that front reaches this replica")
     chosen = parser.parse_args()
-    store = StoreClient(chosen.store, chosen.store_timeout)
-    run_server(Web(store, str(chosen.port)).answer, host=chosen.host, port=chosen.port)
+    if chosen.join and not chosen.address:
+        parser.error("--join needs --address")
+    web = Web(StoreClient(chosen.store, chosen.store_timeout), chosen.name or str(chosen.port))
+    joining = join(chosen.join, chosen.address) if chosen.join else None
+    run_server(web.answer, host=chosen.host, port=chosen.port, background=joining)
 
 
 if __name__ == "__main__":

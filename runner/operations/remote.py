@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from runner.errors import OperationFailed
+from runner.operations.containers import perform_check_container, perform_docker_call
 from runner.operations.record import CheckContainer, CheckKube, DockerCall, KubeCall, Reading
 
 
 def perform_remote(operation: DockerCall | CheckContainer | KubeCall | CheckKube) -> Reading:
     """Make one call and verify it by reading."""
-    raise OperationFailed("not here yet")
+    match operation:
+        case DockerCall():
+            return perform_docker_call(operation)
+        case CheckContainer():
+            return perform_check_container(operation)
+        case _:
+            raise OperationFailed("not here yet")

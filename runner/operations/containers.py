@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any
 
 from runner import clock
 from runner.operations.record import CheckContainer, DockerCall, Reading
-from runner.operations.waiting import pause
 from runner.remote.docker import ApiError, EngineClient
 
 VERIFIED = 5.0  # seconds for a call's effect to be seen
@@ -102,7 +102,7 @@ def _reached(operation: DockerCall, state: dict[str, Any] | None) -> bool:
 def _verified(reached: Callable[[], bool], client: EngineClient, operation: DockerCall) -> Reading:
     until = clock.now() + VERIFIED
     while not (there := reached() or _cannot_tell(operation)) and clock.now() < until:
-        pause(LOOK)
+        select.select((), (), (), LOOK)
     state = state_of(client, operation.container)
     seen = "gone" if state is None else _word(state)
     return Reading(ok=there, evidence=f"{operation.verb}: {_short(operation)} is {seen}")

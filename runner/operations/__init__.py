@@ -7,11 +7,14 @@ import encodings.ascii  # noqa: F401 - or the first file read in ASCII imports i
 from runner.errors import OperationFailed
 from runner.operations import record
 from runner.operations.afar import perform_afar
+from runner.operations.awaiting import perform_await
 from runner.operations.ballast import perform_ballast
 from runner.operations.checks import perform_check_process, perform_check_share
 from runner.operations.commands import perform_run
 from runner.operations.context import Context, Held
-from runner.operations.files import perform_check_file, perform_write_file
+from runner.operations.counters import perform_check_counter
+from runner.operations.draining import perform_drain
+from runner.operations.files import perform_check_file, perform_check_most, perform_write_file
 from runner.operations.holding import perform_squeeze
 from runner.operations.launching import reap
 from runner.operations.limits import perform_check_limit, perform_set_limit
@@ -29,7 +32,8 @@ __all__ = ["Context", "Held", "perform", "reap"]
 _Elsewhere = (
     record.Afar | record.AfarGone | record.CheckAfar
     | record.DockerCall | record.CheckContainer | record.KubeCall | record.CheckKube
-    | record.SignalTarget | record.Fill | record.FillGone | record.CheckFill
+    | record.Await | record.Drain | record.CheckDrained
+    | record.SignalTarget | record.CheckTarget | record.Fill | record.FillGone | record.CheckFill
     | record.Netem | record.NetemGone | record.CheckNetem | record.Cut | record.Serve
     | record.TableGone | record.CheckTable
 )  # fmt: skip
@@ -57,7 +61,7 @@ def _perform(operation: Operation, context: Context) -> Reading | Held:
         case record.SetLimit():
             return perform_set_limit(operation)
         case record.WriteFile():
-            return perform_write_file(operation)
+            return perform_write_file(operation, context)
         case record.Squeeze():
             return perform_squeeze(operation)
         case record.Ballast():
@@ -66,8 +70,10 @@ def _perform(operation: Operation, context: Context) -> Reading | Held:
             return perform_run(operation)
         case record.LinkSet() | record.CheckLink():
             return _perform_on_link(operation)
-        case record.CheckProcess() | record.CheckShare() | record.CheckLimit() | record.CheckFile():
+        case record.CheckProcess() | record.CheckShare() | record.CheckLimit():
             return _check(operation)
+        case record.CheckFile() | record.CheckCounter() | record.CheckMost():
+            return _check_file(operation, context)
         case _:
             return _perform_elsewhere(operation, context)
 
@@ -79,7 +85,14 @@ def _perform_elsewhere(operation: _Elsewhere, context: Context) -> Reading | Hel
             return perform_afar(operation)
         case record.DockerCall() | record.CheckContainer() | record.KubeCall() | record.CheckKube():
             return perform_remote(operation)
-        case record.SignalTarget() | record.Fill() | record.FillGone() | record.CheckFill():
+        case record.Await():
+            return perform_await(operation)
+        case record.Drain() | record.CheckDrained():
+            return perform_drain(operation)
+        case (
+            record.SignalTarget() | record.CheckTarget()
+            | record.Fill() | record.FillGone() | record.CheckFill()
+        ):  # fmt: skip
             return perform_posted(operation, context)
         case _:
             return perform_network(operation)
@@ -91,9 +104,7 @@ def _perform_on_link(operation: record.LinkSet | record.CheckLink) -> Reading:
     return perform_check_link(operation)
 
 
-def _check(
-    operation: record.CheckProcess | record.CheckShare | record.CheckLimit | record.CheckFile,
-) -> Reading:
+def _check(operation: record.CheckProcess | record.CheckShare | record.CheckLimit) -> Reading:
     match operation:
         case record.CheckProcess():
             return perform_check_process(operation)
@@ -101,5 +112,15 @@ def _check(
             return perform_check_share(operation)
         case record.CheckLimit():
             return perform_check_limit(operation)
+
+
+def _check_file(
+    operation: record.CheckFile | record.CheckCounter | record.CheckMost, context: Context
+) -> Reading:
+    match operation:
         case record.CheckFile():
-            return perform_check_file(operation)
+            return perform_check_file(operation, context)
+        case record.CheckCounter():
+            return perform_check_counter(operation, context)
+        case record.CheckMost():
+            return perform_check_most(operation, context)

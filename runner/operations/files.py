@@ -2,43 +2,98 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from pathlib import Path
 
 from runner.errors import OperationFailed
-from runner.operations.record import CheckFile, Reading, WriteFile
+from runner.operations.context import Context
+from runner.operations.process import wait_until
+from runner.operations.record import CheckFile, CheckMost, Reading, WriteFile
+from runner.operations.stand import file_of
 
+OURS = "cgroup:/"  # begins the path of a file of the container that a helper was posted to
 _KERNEL = frozenset({"cgroup", "cgroup2", "proc", "sysfs"})
 _LONGEST = 65536  # bytes that are read of a file
+_SETTLES = 2.0  # seconds that freezing everybody may take
+_NO_LINE = {"io.max": "rbps=max wbps=max riops=max wiops=max"}  # what no line of a key means; elsewhere 0
 
 
-def perform_write_file(operation: WriteFile) -> Reading:
+def perform_write_file(operation: WriteFile, context: Context) -> Reading:
     """Write the value where the expected one stands. Raises OperationFailed where it may not be written."""
+    name, wanted = _named(operation.path, operation.key), operation.value.strip()
     try:
-        now = read(operation.path)
-        if now == operation.value.strip():
-            return Reading(evidence=f"{operation.path} reads {now!r} already")
+        path = located(operation.path, context)
+        now = _value(path, operation.key)
+        if now == wanted:
+            return Reading(evidence=f"{name} reads {now!r} already")
         if operation.expect is not None and now != operation.expect.strip():
             return Reading(
                 ok=False,
-                evidence=f"{operation.path} reads {now!r}, not {operation.expect!r} as expected:"
-                f" somebody else wrote it; left alone, {operation.value!r} was wanted",
+                evidence=f"{name} reads {now!r}, not {operation.expect!r} as expected:"
+                f" somebody else wrote it; left alone, {wanted!r} was wanted",
             )
-        write(operation.path, operation.value)
-        now = read(operation.path)
+        write(path, f"{operation.key} {wanted}" if operation.key else wanted)
+        if path.endswith("/freezer.state"):
+            wait_until(lambda: _value(path, "") == wanted, _SETTLES)  # FREEZING comes first
+        now = _value(path, operation.key)
     except FileNotFoundError:
-        return Reading(ok=operation.gone_is_fine, evidence=f"{operation.path} is gone")
-    return Reading(ok=now == operation.value.strip(), evidence=f"{operation.path} reads {now!r}")
+        return Reading(ok=operation.gone_is_fine, evidence=f"{name} is gone")
+    return Reading(ok=now == wanted, evidence=f"{name} reads {now!r}")
 
 
-def perform_check_file(operation: CheckFile) -> Reading:
+def perform_check_file(operation: CheckFile, context: Context) -> Reading:
     """Read the file and compare."""
+    name = _named(operation.path, operation.key)
     try:
-        now = read(operation.path)
+        now = _value(located(operation.path, context), operation.key)
     except FileNotFoundError:
-        return Reading(ok=False, evidence=f"{operation.path} is gone")
-    return Reading(ok=now == operation.expect.strip(), evidence=f"{operation.path} reads {now!r}")
+        return Reading(ok=False, evidence=f"{name} is gone")
+    return Reading(ok=now == operation.expect.strip(), evidence=f"{name} reads {now!r}")
+
+
+def perform_check_most(operation: CheckMost, context: Context) -> Reading:
+    """Read the number and compare."""
+    name = _named(operation.path, operation.key)
+    try:
+        now = number(located(operation.path, context), operation.key)
+    except FileNotFoundError:
+        return Reading(ok=False, evidence=f"{name} is gone")
+    if now is None:
+        return Reading(ok=None, evidence=f"{name} shows no number")
+    return Reading(ok=now <= operation.most, evidence=f"{name} reads {now:g}, at most {operation.most:g}")
+
+
+def located(path: str, context: Context) -> str:
+    """Find the file that a path means: a `cgroup:/` one is that of the container a helper stands at.
+
+    Raises FileNotFoundError, OperationFailed.
+    """
+    if not path.startswith(OURS):
+        return path
+    name = path.removeprefix(OURS)
+    if context.stand is None:
+        raise OperationFailed(f"{path} means a container, and there is none here: only helpers write it")
+    if "/" in name or name.startswith("."):
+        raise OperationFailed(f"{path} is no file of a cgroup")
+    return file_of(context.stand, name)
+
+
+def number(path: str, key: str = "", field: str = "") -> float | None:
+    """Read one number of a kernel file; None where it shows none. Raises FileNotFoundError, OperationFailed."""
+    text = line_of(read(path), key) if key else read(path)
+    if text is not None and field:
+        text = next((word[len(field) :] for word in text.split() if word.startswith(field)), None)
+    try:
+        return float((text or "").split()[0])
+    except (IndexError, ValueError):
+        return None
+
+
+def line_of(text: str, key: str) -> str | None:
+    """The rest of the line that begins with *key*; None where there is none."""
+    return next((line[len(key) :].strip() for line in text.splitlines() if line.startswith(f"{key} ")), None)
 
 
 def read(path: str) -> str:
@@ -47,7 +102,7 @@ def read(path: str) -> str:
     try:
         return os.read(descriptor, _LONGEST).decode(errors="replace").strip()
     except OSError as error:
-        raise OperationFailed(f"{path} cannot be read: {error.strerror}") from error
+        raise _failed(error, path, f"{path} cannot be read") from error
     finally:
         os.close(descriptor)
 
@@ -58,9 +113,28 @@ def write(path: str, value: str) -> None:
     try:
         os.write(descriptor, value.encode())
     except OSError as error:
-        raise OperationFailed(f"{value!r} cannot be written to {path}: {error.strerror}") from error
+        raise _failed(error, path, f"{value!r} cannot be written to {path}") from error
     finally:
         os.close(descriptor)
+
+
+def _value(path: str, key: str) -> str:
+    text = read(path)
+    if not key:
+        return text
+    line = line_of(text, key)
+    return _NO_LINE.get(Path(path).name, "0") if line is None else line
+
+
+def _named(path: str, key: str) -> str:
+    return f"{path} of {key}" if key else path
+
+
+def _failed(error: OSError, path: str, what: str) -> Exception:
+    """A cgroup that went while its file was open is as gone as the file."""
+    if error.errno == errno.ENODEV and not os.path.lexists(path):
+        return FileNotFoundError(error.errno, error.strerror)
+    return OperationFailed(f"{what}: {error.strerror}")
 
 
 def _opened(path: str, how: int) -> int:

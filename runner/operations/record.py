@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from runner.operations.record_base import BaseOperation, Identity
+from runner.operations.record_files import CheckCounter, CheckFile, CheckMost, WriteFile
 from runner.operations.record_network import (
     CheckNetem,
     CheckTable,
@@ -21,28 +22,42 @@ from runner.operations.record_network import (
     Serve,
     TableGone,
 )
-from runner.operations.record_post import CheckFill, Fill, FillGone, SignalTarget
-from runner.operations.record_remote import CheckContainer, CheckKube, DockerCall, KubeCall
+from runner.operations.record_post import CheckFill, CheckTarget, Fill, FillGone, SignalTarget
+from runner.operations.record_remote import (
+    Await,
+    CheckContainer,
+    CheckDrained,
+    CheckKube,
+    DockerCall,
+    Drain,
+    KubeCall,
+)
 from runner.places import Post
 
 __all__ = [
     "Act",
     "Afar",
     "AfarGone",
+    "Await",
     "Ballast",
     "CheckAfar",
     "CheckContainer",
+    "CheckCounter",
+    "CheckDrained",
     "CheckFile",
     "CheckFill",
     "CheckKube",
     "CheckLimit",
     "CheckLink",
+    "CheckMost",
     "CheckNetem",
     "CheckProcess",
     "CheckShare",
     "CheckTable",
+    "CheckTarget",
     "Cut",
     "DockerCall",
+    "Drain",
     "Fill",
     "FillGone",
     "Identity",
@@ -114,18 +129,6 @@ class SetLimit(BaseOperation, frozen=True, kw_only=True, tag="set-limit"):
     gone_is_fine: bool = True
 
 
-class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
-    """Write *value* to an existing kernel file (cgroup), only where it reads *expect* (None: whatever).
-
-    A value that is neither *expect* nor *value* is left alone and reported.
-    """
-
-    path: str
-    value: str
-    expect: str | None = None
-    gone_is_fine: bool = False
-
-
 class Squeeze(BaseOperation, frozen=True, kw_only=True, tag="squeeze"):
     """Hold processes to *share* of the CPU they may use by SIGSTOP and SIGCONT in turn, while the hand lives."""
 
@@ -181,13 +184,6 @@ class CheckLimit(BaseOperation, frozen=True, kw_only=True, tag="check-limit"):
     process: Identity
     resource: Literal["AS", "DATA", "NOFILE", "CPU"]
     soft: int
-
-
-class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):
-    """Read a kernel file and expect a value."""
-
-    path: str
-    expect: str
 
 
 class CheckLink(BaseOperation, frozen=True, kw_only=True, tag="check-link"):
@@ -247,8 +243,8 @@ class CheckAfar(BaseOperation, frozen=True, kw_only=True, tag="check-afar"):
 
 Operation = (
     Signal | Spawn | Stop | SetLimit | WriteFile | Squeeze | Ballast | LinkSet | Run
-    | CheckProcess | CheckLimit | CheckFile | CheckLink | CheckShare
-    | SignalTarget | Netem | NetemGone | CheckNetem | Cut | Serve | TableGone | CheckTable
+    | CheckProcess | CheckLimit | CheckFile | CheckLink | CheckShare | CheckCounter | CheckMost
+    | Await | Drain | CheckDrained | SignalTarget | CheckTarget | Netem | NetemGone | CheckNetem | Cut | Serve | TableGone | CheckTable
     | Fill | FillGone | CheckFill | DockerCall | CheckContainer | KubeCall | CheckKube
     | Afar | AfarGone | CheckAfar
 )  # fmt: skip

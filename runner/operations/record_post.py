@@ -13,6 +13,12 @@ class SignalTarget(BaseOperation, frozen=True, kw_only=True, tag="signal-target"
     signal: Literal["KILL", "STOP", "CONT"]
 
 
+class CheckTarget(BaseOperation, frozen=True, kw_only=True, tag="check-target"):
+    """Read that main process: is it as expected?"""
+
+    expect: Literal["gone", "stopped", "running"]
+
+
 class Fill(BaseOperation, frozen=True, kw_only=True, tag="fill"):
     """Fill the file system that holds *folder* (of the target) up to *share* with one file called *name*."""
 

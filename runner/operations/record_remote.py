@@ -59,3 +59,28 @@ class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):
     uid: str = ""
     expect: Literal["gone", "ready", "scale", "cordon", "taint", "restart"]
     value: str = ""
+
+
+class Await(BaseOperation, frozen=True, kw_only=True, tag="await"):
+    """Check until it is as expected, at most *within* seconds: for what somebody else brings back."""
+
+    check: CheckKube | CheckContainer
+    within: float
+
+
+class Drain(BaseOperation, frozen=True, kw_only=True, tag="drain"):
+    """Evict the pods of a node, respecting budgets, again and again while the hand lives; never what nobody brings back.
+
+    Left alone: pods of daemon sets, of the node itself, without a controller, ended ones, and Squall's own.
+    """
+
+    cluster: Cluster
+    node: str
+    uid: str = ""
+
+
+class CheckDrained(BaseOperation, frozen=True, kw_only=True, tag="check-drained"):
+    """Look which pods are left to evict from a node: True where none is, None where some still are."""
+
+    cluster: Cluster
+    node: str

@@ -1,28 +1,10 @@
-"""Waiting for what somebody else brings back: an engine, a controller."""
+"""Short waits between two looks at something that is not there yet."""
 
 from __future__ import annotations
 
-import time
-
-from runner import clock
-from runner.errors import OperationFailed
-from runner.operations.record import Await, Reading
-from runner.operations.remote import perform_remote
-
-STEP = 0.2  # seconds between two looks
+import select
 
 
-def perform_await(operation: Await) -> Reading:
-    """Look until it is as expected. Raises OperationFailed where it could not be read at the last."""
-    until = clock.now() + operation.within
-    while True:
-        late = clock.now() >= until
-        try:
-            reading = perform_remote(operation.check)
-        except OperationFailed:
-            if late:
-                raise
-        else:
-            if reading.ok is True or late:
-                return reading
-        time.sleep(STEP)
+def pause(seconds: float) -> None:
+    """Wait a moment; a signal may end it early."""
+    select.select((), (), (), seconds)

@@ -1,0 +1,50 @@
+"""Operations on kernel files, as values. `cgroup:/NAME` is that file of the container that a helper was posted to."""
+
+from __future__ import annotations
+
+from runner.operations.record_base import BaseOperation
+
+
+class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
+    """Write *value* to an existing kernel file (cgroup), only where it reads *expect* (None: whatever).
+
+    Of a file with a line for each *key* (`254:0` in io.max), only that line is meant; without one the value is
+    what the kernel then takes (`0`, or `max` of everything). A value that is neither *expect* nor *value* is left
+    alone and reported.
+    """
+
+    path: str
+    value: str
+    expect: str | None = None
+    key: str = ""
+    gone_is_fine: bool = False
+
+
+class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):
+    """Read a kernel file, or its line of *key*, and expect a value."""
+
+    path: str
+    expect: str
+    key: str = ""
+
+
+class CheckCounter(BaseOperation, frozen=True, kw_only=True, tag="check-counter"):
+    """Read a counter of the kernel: True where it moved, no faster than *fastest* a second (0: however fast).
+
+    None where it stood still since this process first read it. The number is that of *key*'s line, and there of
+    *field* (`rbytes=`). The first reading takes *window* seconds.
+    """
+
+    path: str
+    key: str = ""
+    field: str = ""
+    fastest: float = 0.0
+    window: float = 0.25
+
+
+class CheckMost(BaseOperation, frozen=True, kw_only=True, tag="check-most"):
+    """Read a number in a kernel file (of *key*'s line): True where at most *most*."""
+
+    path: str
+    key: str = ""
+    most: float

@@ -35,6 +35,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     name: str  # "shop.1"; a link's is its target's name
+    known_as: str = ""  # where it lives: the container's, the pod's or the node's own name
     platform: Literal["process", "link", "url", "container", "pod", "node", "wire"] = "url"
     process: Identity | None = None
     spawn: Spawn | None = None  # how a managed process is started again
@@ -56,6 +57,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     kernel: tuple[
         str, ...
     ] = ()  # what the kernel there has: netem, tbf, nft-owner, nft-timeout, cgroup-v1, cgroup-v2
+    shared_network: str = ""  # whose network namespace it uses, where that is not its own: "the host"
     peers: tuple[str, ...] = ()  # wire: addresses of the other end
     port: int = 0  # wire
 

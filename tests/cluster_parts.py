@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from runner.processes import marked
+from tests.cluster_api import reachable_from_pods
 
 MINE = {"squall.test": str(os.getpid())}
 FOREVER = ["sleep", "2147483647"]
@@ -71,6 +72,14 @@ def engine() -> Iterator[Any]:
     USED.add("engine")
     with contextlib.closing(client):
         yield client
+
+
+@pytest.fixture(scope="session")
+def image(engine: Any) -> str:
+    """The image of helpers and of the shop, with the sources as they are now."""
+    from tests.helper_image import build
+
+    return build()
 
 
 @contextlib.contextmanager
@@ -161,8 +170,8 @@ def cluster() -> Iterator[Kubernetes]:
     except Exception as error:
         missing(f"no cluster answers: {' '.join(str(error).split())[:120]}")
     USED.add("cluster")
-    yield there
-    there.core.api_client.close()
+    with contextlib.closing(there.core.api_client), reachable_from_pods(there.core):
+        yield there
 
 
 @contextlib.contextmanager

@@ -50,9 +50,7 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 def _left_behind(since: float) -> list[str]:
-    from tests.cluster_parts import (
-        leftovers,
-    )  # not earlier: pytest has to rewrite that module's asserts first
+    from tests.cluster_parts import leftovers  # not earlier: pytest rewrites that module's asserts
 
     return [*_processes(), *_journals(), *leftovers(since)]
 

@@ -226,7 +226,7 @@ BAD = {
     "no kind": in_scenario("{kind: kill, target", "@@{target", "lacks `kind`"),
     "an unknown target": in_scenario("target: store,", "@@target: stor,", "faults.slow-store.target: no target stor", "did you mean store?"),
     "a link fault on processes": in_scenario("target: store,", "@@target: shop,", "latency needs a link", "targets that can have it: store"),
-    "a process fault on a link": in_scenario("kind: kill, target: shop,", "@@kind: kill, target: store,", "kill needs processes", "a link"),
+    "a process fault on a link": in_scenario("kind: kill, target: shop,", "@@kind: kill, target: store,", "kill needs containers or pods or processes", "a link"),
     "a fault on a url": in_scenario("kind: kill, target: shop,", "@@kind: kill, target: partner,", "only a url"),
     "no for": in_scenario("limit: 20%, at: end of slow-store + 5s, for: 10s", "@@limit: 20%, at: end of slow-store + 5s", "lacks `for`"),
     "a fault without length": in_scenario("limit: 20%, at: end of slow-store + 5s, for: 10s", "@@limit: 20%, for: 0s", "0s is no fault"),

@@ -6,9 +6,19 @@ import math
 from typing import ClassVar, Literal
 
 from runner.errors import Refused
+from runner.faults.cgroup import Setting, first_file, set_there
 from runner.faults.record import Fault, Instance, Steps
-from runner.faults.subjects import process_of
-from runner.operations.record import CheckFile, CheckShare, Identity, Operation, Signal, Squeeze, WriteFile
+from runner.faults.subjects import at_post, process_of, suited
+from runner.operations.record import (
+    CheckCounter,
+    CheckFile,
+    CheckShare,
+    Identity,
+    Operation,
+    Signal,
+    Squeeze,
+    WriteFile,
+)
 from runner.units import Share, written
 
 _LEAST_QUOTA = 1000  # microseconds; the kernel refuses less
@@ -19,10 +29,10 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
 
     *by* `cgroup`: the kernel's quota over all the cores it may use (a cgroup of its own that we may write).
     *by* `signals`: it runs that share of the time, by SIGSTOP and SIGCONT in turn; needs no privileges.
-    `auto` takes the cgroup where there is one.
+    `auto` takes the cgroup where there is one. Containers and pods always have one.
     """
 
-    platforms: ClassVar[frozenset[str]] = frozenset({"process"})
+    platforms: ClassVar[frozenset[str]] = frozenset({"process", "container", "pod"})
     property: ClassVar[str] = "cpu"
 
     limit: Share
@@ -35,7 +45,15 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
                 " (to stop a process altogether, use the kind pause)"
             )
 
+    def unsuited(self, platform: str) -> str:
+        if self.by == "signals" and platform != "process":
+            return f"by: signals is for a process; a {platform} has its cgroup: leave `by` out"
+        return ""
+
     def compile(self, instance: Instance) -> Steps:
+        if at_post(instance):
+            suited(self, instance)
+            return self._there(instance)
         process = process_of(instance, "cpu")
         quota = _quota_file(instance)
         if self.by == "cgroup" and quota is None:
@@ -47,6 +65,21 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
     def does(self) -> str:
         how = {"signals": " by SIGSTOP and SIGCONT in turn", "cgroup": " by cgroup quota"}.get(self.by, "")
         return f"at most {written('share', self.limit)} of the CPU it may use{how}"
+
+    def _there(self, instance: Instance) -> Steps:
+        """The quota of a container: it stands, somebody was held back, and nobody got more."""
+        name = first_file(instance, ("cpu.max", "cpu.cfs_quota_us"), "cpu")
+        cores = self.limit * instance.cores
+        used = (
+            CheckCounter(path="cgroup:/cpu.stat", key="usage_usec", fastest=cores * 1e6)
+            if name == "cpu.max"
+            else CheckCounter(path="cgroup:/cpuacct.usage", fastest=cores * 1e9)
+        )
+        return set_there(
+            instance,
+            (Setting(name, self._quota(instance, name), instance.cgroup_files[name]),),
+            confirm=(CheckCounter(path="cgroup:/cpu.stat", key="nr_throttled"), used),
+        )
 
     def _by_signals(self, process: Identity) -> Steps:
         return Steps(

@@ -1,28 +1,84 @@
-"""Kill: processes end at once, without a chance to say goodbye."""
+"""Kill: processes, containers and pods end at once, without a chance to say goodbye."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import msgspec
+
+from runner.errors import Refused
+from runner.faults.afar import afar
 from runner.faults.record import Fault, Instance, Steps
-from runner.faults.subjects import process_of
-from runner.operations.record import CheckProcess, Signal
+from runner.faults.subjects import WORKLOADS, engine_of, pod_of, process_of, suited
+from runner.operations.record import (
+    Await,
+    CheckContainer,
+    CheckKube,
+    CheckProcess,
+    CheckTarget,
+    DockerCall,
+    KubeCall,
+    Operation,
+    Signal,
+    SignalTarget,
+)
+
+COMES_BACK = 60.0  # seconds that a controller gets to bring back what was killed
+STOPS = 25.0  # seconds: an engine waits 10 s for a container to stop by itself
+_MARGIN = 5.0
+_WAYS = {
+    "process": ("kill",),
+    "container": ("kill", "stop", "rm"),
+    "pod": ("delete", "evict", "sigkill"),
+}  # the first is what `auto` means
+_MEANS = {
+    "auto": "SIGKILL (a pod: deleted without grace)",
+    "kill": "SIGKILL",
+    "stop": "the container is stopped: SIGTERM, after 10s SIGKILL",
+    "rm": "the container is killed and removed",
+    "delete": "the pod is deleted without grace",
+    "evict": "the pod is evicted as its budgets allow, with its grace",
+    "sigkill": "SIGKILL of the main process in the pod's container",
+}
 
 
 class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
-    """End the process by SIGKILL.
+    """End it: a process by SIGKILL; a container by *how* `kill` (default), `stop` or `rm`.
 
-    A managed process is started again by the undo, unless *restart* is `never`. A process that already ran when
-    Squall came cannot be brought back by us: that is left to its own supervisor.
+    A pod by `delete` without grace (default), `evict` as its budgets allow, or `sigkill` of the process in it: three
+    different things. What Squall started, and a container, is started again by the undo, unless *restart* is
+    `never`; a removed container cannot be. A pod comes back by its controller, and the undo waits for that.
+    A process that already ran when Squall came is left to its own supervisor.
     """
 
-    platforms: ClassVar[frozenset[str]] = frozenset({"process"})
+    platforms: ClassVar[frozenset[str]] = frozenset(_WAYS)
     property: ClassVar[str] = "life"
     recovers_from: ClassVar[str] = "injection"
 
     restart: Literal["always", "never"] = "always"
+    how: Literal["auto", "kill", "stop", "rm", "delete", "evict", "sigkill"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.how == "rm" and self.restart == "always":
+            raise ValueError(
+                "how: rm removes the container with what it wrote, which nobody brings back; add restart: never,"
+                " or write how: kill"
+            )
+
+    def unsuited(self, platform: str) -> str:
+        ways = _WAYS.get(platform, ())
+        if self.how == "auto" or self.how in ways or not ways:
+            return ""
+        able = next(name for name, others in _WAYS.items() if self.how in others)
+        return f"how: {self.how} is for a {able}; a {platform} can have {', '.join(ways)}"
 
     def compile(self, instance: Instance) -> Steps:
+        if instance.platform == "container":
+            suited(self, instance)
+            return self._container(instance)
+        if instance.platform == "pod":
+            suited(self, instance)
+            return self._sigkill(instance) if self.how == "sigkill" else self._pod(instance)
         process = process_of(instance, "kill")
         again = (instance.spawn,) if instance.spawn is not None and self.restart == "always" else ()
         return Steps(
@@ -32,6 +88,95 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
         )
 
     def does(self) -> str:
+        back = "not started again" if self.restart == "never" else "then started again by whoever can"
+        if self.how == "auto" and self.restart == "always":
+            back = "then what Squall started, or a container, is started again, a pod awaited, any other left to its own supervisor"
+        return f"{_MEANS[self.how]}; {back}"
+
+    def _container(self, instance: Instance) -> Steps:
+        engine, container = engine_of(instance, "kill"), instance.container
+        how = "kill" if self.how == "auto" else self.how
+        if how == "rm":
+            do = DockerCall(engine=engine, container=container, verb="remove", started=instance.started)
+            gone = CheckContainer(engine=engine, container=container, expect="gone")
+            return Steps(do=(do,), undo=(), confirm=(gone,), deadline=STOPS)
+        do = DockerCall(
+            engine=engine,
+            container=container,
+            verb="stop" if how == "stop" else "kill",
+            started=instance.started,
+        )
+        again = DockerCall(engine=engine, container=container, verb="start")
+        ended = CheckContainer(engine=engine, container=container, expect="ended", started=instance.started)
+        return Steps(
+            do=(do,),
+            undo=() if self.restart == "never" else (again,),
+            confirm=(ended,),
+            deadline=STOPS,
+        )
+
+    def _pod(self, instance: Instance) -> Steps:
+        pod = pod_of(instance, "kill")
+        do = KubeCall(
+            cluster=pod.cluster,
+            verb="evict-pod" if self.how == "evict" else "delete-pod",
+            kind="pod",
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+        )
+        gone = CheckKube(
+            cluster=pod.cluster,
+            kind="pod",
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+            expect="gone",
+        )
+        return Steps(
+            do=(do,), undo=self._workload_back(instance), confirm=(gone,), deadline=COMES_BACK + _MARGIN
+        )
+
+    def _sigkill(self, instance: Instance) -> Steps:
+        """The kubelet starts the container of the same pod again: that pod is awaited."""
+        pod = pod_of(instance, "kill")
+        back = CheckKube(
+            cluster=pod.cluster,
+            kind="pod",
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+            expect="ready",
+        )
+        steps = afar(
+            instance,
+            "process",
+            do=(SignalTarget(signal="KILL"),),
+            undo=(),
+            confirm=(CheckTarget(expect="gone"),),
+        )
+        waits = () if self.restart == "never" else (Await(check=back, within=COMES_BACK),)
+        return msgspec.structs.replace(
+            steps, undo=(*steps.undo, *waits), deadline=steps.deadline + COMES_BACK
+        )
+
+    def _workload_back(self, instance: Instance) -> tuple[Operation, ...]:
+        """Wait for what owns the pod to be whole again. Raises Refused where nothing does."""
         if self.restart == "never":
-            return "SIGKILL, not started again"
-        return "SIGKILL; then a managed process is started again, any other is left to its own supervisor"
+            return ()
+        pod = pod_of(instance, "kill")
+        word, _, name = pod.workload.partition("/")
+        if word not in WORKLOADS or not name:
+            owner = f"is owned by {word}/{name}, which Squall cannot await" if word else "has no controller"
+            raise Refused(
+                f"{instance.name}: the pod {pod.name} {owner}, so nobody may bring it back; write restart: never"
+            )
+        whole = CheckKube(
+            cluster=pod.cluster,
+            kind=word,  # type: ignore[arg-type]  # one of WORKLOADS
+            namespace=pod.namespace,
+            name=name,
+            uid=pod.workload_uid,
+            expect="ready",
+        )
+        return (Await(check=whole, within=COMES_BACK),)

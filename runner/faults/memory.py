@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from runner.errors import Refused
+from runner.faults.cgroup import Setting, first_file, set_there
 from runner.faults.record import Fault, Instance, Steps
-from runner.faults.subjects import process_of
-from runner.operations.record import Ballast, CheckFile, CheckLimit, SetLimit, Spawn, WriteFile
+from runner.faults.subjects import at_post, process_of, suited
+from runner.operations.record import (
+    Ballast,
+    CheckCounter,
+    CheckFile,
+    CheckLimit,
+    CheckMost,
+    SetLimit,
+    Spawn,
+    WriteFile,
+)
 from runner.units import Size, written
 
 _PAGE = 4096  # the kernel counts cgroup limits in whole pages
@@ -20,11 +30,13 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
     *limit* by `prlimit`: its private data (RLIMIT_DATA): beyond it, allocations fail. By `cgroup`: the whole
     cgroup of its own (memory.max): beyond it, the kernel reclaims, then kills. `auto` takes prlimit.
     A managed process that dies of it is started again by the undo.
+    Containers and pods are limited by their cgroup, never by less than they hold: the kernel would kill at once.
+    Where it can (version 2), they are slowed down at that limit instead (memory.high).
     *ballast*: so much memory is held, every page touched, while the fault lasts; never so much that less than
     10 % of the machine's is left.
     """
 
-    platforms: ClassVar[frozenset[str]] = frozenset({"process"})
+    platforms: ClassVar[frozenset[str]] = frozenset({"process", "container", "pod"})
     property: ClassVar[str] = "memory"
 
     limit: Size | None = None
@@ -39,7 +51,19 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
         if self.ballast is not None and self.by != "auto":
             raise ValueError(f"by: {self.by} is for a limit; a ballast is held by Squall itself")
 
+    def unsuited(self, platform: str) -> str:
+        if platform == "process":
+            return ""
+        if self.ballast is not None:
+            return f"ballast takes memory of the machine that Squall runs on; a {platform} can have a limit"
+        if self.by == "prlimit":
+            return f"by: prlimit is for a process; a {platform} has its cgroup: leave `by` out"
+        return ""
+
     def compile(self, instance: Instance) -> Steps:
+        if at_post(instance):
+            suited(self, instance)
+            return self._there(instance)
         process_of(instance, "memory")
         if self.ballast is not None:
             return Steps(do=(Ballast(size=self.ballast),), undo=(), expiry=True)
@@ -48,8 +72,28 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
     def does(self) -> str:
         if self.ballast is not None:
             return f"{written('size', self.ballast)} of the machine's memory are held"
-        how = "its cgroup" if self.by == "cgroup" else "private data"
+        how = "its cgroup" if self.by == "cgroup" else "private data; of a container all it holds"
         return f"at most {written('size', self.limit or 0)} of memory ({how})"
+
+    def _there(self, instance: Instance) -> Steps:
+        name, limit = first_file(instance, _CGROUP_FILES, "memory"), (self.limit or 0) // _PAGE * _PAGE
+        before = instance.cgroup_files[name]
+        if before != "max" and int(before) <= limit:
+            raise Refused(
+                f"{instance.name}: has a limit of {written('size', int(before))} already; write less than that"
+            )
+        if limit > instance.rss:
+            now = "memory.current" if name == "memory.max" else "memory.usage_in_bytes"
+            kept = CheckMost(path=f"cgroup:/{now}", most=limit)
+            return set_there(instance, (Setting(name, str(limit), before),), confirm=(kept,))
+        if "memory.high" not in instance.cgroup_files:
+            raise Refused(
+                f"{instance.name}: holds {written('size', instance.rss)} now, and its kernel would kill rather"
+                f" than slow down: write a limit above that, not {written('size', limit)}"
+            )
+        slowed = CheckCounter(path="cgroup:/memory.events", key="high")
+        high = Setting("memory.high", str(limit), instance.cgroup_files["memory.high"])
+        return set_there(instance, (high,), confirm=(slowed,))
 
     def _by_prlimit(self, instance: Instance) -> Steps:
         process, limit = process_of(instance, "memory"), self.limit or 0

@@ -40,7 +40,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     process: Identity | None = None
     spawn: Spawn | None = None  # how a managed process is started again
     socket: str = ""
-    address: str = ""  # host:port it serves on, where known
+    address: str = ""  # host:port it serves on, where known; of containers and pods their IP
+    ready: bool = True  # takes traffic, as far as its engine or cluster says
+    created: str = ""  # when, as its engine or cluster writes it
     limits: dict[str, tuple[int, int]] = {}  # resource -> (soft, hard), for AS and DATA
     rss: int = 0  # bytes
     cores: float = 1.0  # that it may use
@@ -79,6 +81,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     property: ClassVar[str] = ""  # what of the instance it owns: life, cpu, memory, latency, …
     recovers_from: ClassVar[str] = "undo"  # recovery counts from "undo" or from "injection"
     executes: ClassVar[bool] = False  # runs code that the scenario brought
+    of_workload: ClassVar[bool] = (
+        False  # hurts what owns the pods (a Deployment), once, however many are picked
+    )
+
+    def unsuited(self, platform: str) -> str:
+        """Say why these knobs cannot be had on *platform*, though the kind can; empty: they can. For the plan."""
+        del platform
+        return ""
 
     def compile(self, instance: Instance) -> Steps:
         """Turn the knobs and the facts of *instance* into operations. Touches nothing. Raises Refused."""
@@ -87,3 +97,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     def does(self) -> str:
         """Say in a few words what this does, for plan and report: `delay 80ms ± 20ms`."""
         raise NotImplementedError
+
+    def owns(self, platform: str) -> str:  # noqa: ARG002 - a kind may own another property on another platform
+        """Name what of an instance of *platform* this owns while it lasts."""
+        return self.property

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from runner.errors import Refused
-from runner.faults.record import Instance
+from runner.faults.record import Fault, Instance, Pod
 from runner.operations.record import Identity
+from runner.places import Cluster, Engine
+
+WORKLOADS = ("deployment", "statefulset", "daemonset")  # what can be waited for, restarted and scaled by us
 
 
 def process_of(instance: Instance, kind: str) -> Identity:
@@ -19,3 +22,50 @@ def socket_of(instance: Instance, kind: str) -> str:
     if not instance.socket:
         raise Refused(f"{instance.name}: {kind} needs a link; choose a target that has a `link`")
     return instance.socket
+
+
+def suited(fault: Fault, instance: Instance) -> None:
+    """Raise Refused where the platform of *instance*, or the knobs on it, cannot be had."""
+    kind = str(fault.__struct_config__.tag)
+    if instance.platform not in fault.platforms:
+        raise Refused(
+            f"{instance.name}: {kind} needs a {' or '.join(sorted(fault.platforms))},"
+            f" and this is a {instance.platform}"
+        )
+    if why := fault.unsuited(instance.platform):
+        raise Refused(f"{instance.name}: {kind}: {why}")
+
+
+def at_post(instance: Instance) -> bool:
+    """Say whether only a helper can reach it: a container or a pod."""
+    return instance.platform in ("container", "pod")
+
+
+def engine_of(instance: Instance, kind: str) -> Engine:
+    """The engine of a container. Raises Refused where it has none."""
+    if instance.engine is None or not instance.container:
+        raise Refused(f"{instance.name}: {kind} needs a container; choose a target that has `docker`")
+    return instance.engine
+
+
+def pod_of(instance: Instance, kind: str) -> Pod:
+    """The pod or node. Raises Refused where it is none."""
+    if instance.pod is None:
+        raise Refused(f"{instance.name}: {kind} needs a pod; choose a target that has `kubernetes`")
+    return instance.pod
+
+
+def workload_of(instance: Instance, kind: str) -> tuple[str, str]:
+    """Kind and name of what owns the pod. Raises Refused where that is nothing that we know."""
+    word, _, name = pod_of(instance, kind).workload.partition("/")
+    if word not in WORKLOADS or not name:
+        owner = f"is owned by {word}/{name}" if word else "is owned by nothing"
+        raise Refused(
+            f"{instance.name}: {kind} needs the pod of a deployment, stateful set or daemon set; this one {owner}"
+        )
+    return word, name
+
+
+def in_cluster(cluster: Cluster) -> Cluster:
+    """The same cluster, as a helper in it sees it."""
+    return Cluster(kubeconfig="in-cluster", uid=cluster.uid)

@@ -1,0 +1,94 @@
+"""Io: a container reads and writes its disks only so fast."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from runner.errors import Refused
+from runner.faults.cgroup import Setting, first_file, set_there
+from runner.faults.record import Fault, Instance, Steps
+from runner.faults.subjects import suited
+from runner.operations.record import CheckCounter, Operation
+from runner.units import Bandwidth, written
+
+_LEAST = 4096  # bytes a second; less is no speed but a standstill
+_V1 = {"read": "blkio.throttle.read_bps_device", "write": "blkio.throttle.write_bps_device"}
+_FREE = "rbps=max wbps=max riops=max wiops=max"
+
+
+class Io(Fault, frozen=True, kw_only=True, tag="io"):
+    """Let it *read* and *write* no faster than that, on each disk of its machine.
+
+    By io.max, or blkio.throttle of version 1, where what is written through the page cache is not counted:
+    there only reads, and writes that bypass or flush the cache themselves, are slowed down.
+    """
+
+    platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
+    property: ClassVar[str] = "io"
+
+    read: Bandwidth | None = None
+    write: Bandwidth | None = None
+
+    def __post_init__(self) -> None:
+        if self.read is None and self.write is None:
+            raise ValueError("give read, write or both, for example write: 1MB/s")
+        for name, rate in (("read", self.read), ("write", self.write)):
+            if rate is not None and rate < _LEAST:
+                raise ValueError(f"{name} is {written('bandwidth', rate)}; it must be at least 4KiB/s")
+
+    def compile(self, instance: Instance) -> Steps:
+        suited(self, instance)
+        numbers = instance.cgroup_files.get("disks", "").split()
+        if not numbers:
+            raise Refused(
+                f"{instance.name}: no disk of its machine could be seen, so none can be slowed down"
+            )
+        if first_file(instance, ("io.max", _V1["read"]), "io") == "io.max":
+            settings = tuple(self._line(instance, number) for number in numbers)
+        else:
+            settings = tuple(
+                Setting(
+                    file, str(int(rate)), _line_of(instance.cgroup_files.get(file, ""), number, "0"), number
+                )
+                for number in numbers
+                for file, rate in ((_V1["read"], self.read), (_V1["write"], self.write))
+                if rate is not None
+            )
+        return set_there(instance, settings, confirm=self._seen(instance, numbers))
+
+    def does(self) -> str:
+        parts = [
+            f"{word} at most {written('bandwidth', rate)}"
+            for word, rate in (("read", self.read), ("write", self.write))
+            if rate is not None
+        ]
+        return f"{' and '.join(parts)} of each disk"
+
+    def _line(self, instance: Instance, number: str) -> Setting:
+        before = _line_of(instance.cgroup_files["io.max"], number, _FREE)
+        now = dict(part.split("=") for part in before.split())
+        for key, rate in (("rbps", self.read), ("wbps", self.write)):
+            if rate is not None:
+                now[key] = str(int(rate))
+        return Setting("io.max", " ".join(f"{key}={value}" for key, value in now.items()), before, number)
+
+    def _seen(self, instance: Instance, numbers: list[str]) -> tuple[Operation, ...]:
+        """Watch the first disk: the one that a machine has mostly."""
+        number, whole = numbers[0], "io.max" in instance.cgroup_files
+        if whole:
+            return tuple(
+                CheckCounter(path="cgroup:/io.stat", key=number, field=field, fastest=rate)
+                for field, rate in (("rbytes=", self.read), ("wbytes=", self.write))
+                if rate is not None
+            )
+        return tuple(
+            CheckCounter(path="cgroup:/blkio.throttle.io_service_bytes", key=f"{number} {word}", fastest=rate)
+            for word, rate in (("Read", self.read), ("Write", self.write))
+            if rate is not None
+        )
+
+
+def _line_of(text: str, number: str, none: str) -> str:
+    """What stands for a disk in such a file; *none* where it has no line."""
+    lines = (line.partition(" ") for line in text.splitlines())
+    return next((rest.strip() for key, _, rest in lines if key == number), none)

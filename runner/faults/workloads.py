@@ -1,0 +1,95 @@
+"""Faults of a whole workload, or of a container as its engine knows it: restarted, or of another size."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from runner.errors import Refused
+from runner.faults.afar import afar
+from runner.faults.kill import COMES_BACK, STOPS
+from runner.faults.record import Fault, Instance, Steps
+from runner.faults.subjects import engine_of, in_cluster, pod_of, suited, workload_of
+from runner.operations.record import Await, CheckContainer, CheckKube, DockerCall, KubeCall
+
+_MARGIN = 5.0
+
+
+class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
+    """Restart it as an operator does: a container by its engine, with SIGTERM first; of a pod the whole workload.
+
+    That is a rollout: pod by pod, as the workload's own strategy says. It cannot be taken back; the undo waits until
+    everybody is ready again. The mark of the restart stays on the pod template, as with `kubectl rollout restart`.
+    """
+
+    platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
+    property: ClassVar[str] = "life"
+    recovers_from: ClassVar[str] = "injection"
+    of_workload: ClassVar[bool] = True
+
+    def compile(self, instance: Instance) -> Steps:
+        suited(self, instance)
+        return self._rollout(instance) if instance.platform == "pod" else self._container(instance)
+
+    def does(self) -> str:
+        return "restart the container, or by a rollout the pod's whole workload"
+
+    def _container(self, instance: Instance) -> Steps:
+        engine, container = engine_of(instance, "restart"), instance.container
+        do = DockerCall(engine=engine, container=container, verb="restart", started=instance.started)
+        runs = DockerCall(engine=engine, container=container, verb="start")
+        ended = CheckContainer(engine=engine, container=container, expect="ended", started=instance.started)
+        return Steps(do=(do,), undo=(runs,), confirm=(ended,), deadline=STOPS)
+
+    def _rollout(self, instance: Instance) -> Steps:
+        pod, (word, name) = pod_of(instance, "restart"), workload_of(instance, "restart")
+        meant = {"cluster": pod.cluster, "kind": word, "namespace": pod.namespace, "name": name}
+        meant["uid"] = pod.workload_uid
+        gone = CheckKube(
+            cluster=pod.cluster,
+            kind="pod",
+            namespace=pod.namespace,
+            name=pod.name,
+            uid=pod.uid,
+            expect="gone",
+        )
+        return Steps(
+            do=(KubeCall(verb="restart", **meant),),  # type: ignore[arg-type]
+            undo=(Await(check=CheckKube(expect="ready", **meant), within=COMES_BACK),),  # type: ignore[arg-type]
+            confirm=(gone,) if pod.name else (),
+            deadline=COMES_BACK + _MARGIN,
+        )
+
+
+class Scale(Fault, frozen=True, kw_only=True, tag="scale"):
+    """Let the pod's workload have *replicas* pods; the old number comes back, by a helper in the cluster."""
+
+    platforms: ClassVar[frozenset[str]] = frozenset({"pod"})
+    property: ClassVar[str] = "replicas"
+    of_workload: ClassVar[bool] = True
+
+    replicas: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.replicas <= 1000:
+            raise ValueError(f"replicas is {self.replicas}; it must lie between 0 and 1000")
+
+    def compile(self, instance: Instance) -> Steps:
+        suited(self, instance)
+        pod, (word, name) = pod_of(instance, "scale"), workload_of(instance, "scale")
+        if word == "daemonset":
+            raise Refused(f"{instance.name}: a daemon set has a pod on each node, and no number to change")
+        if pod.replicas == self.replicas:
+            raise Refused(f"{instance.name}: {pod.workload} asks for {self.replicas} replicas already")
+        old, new = str(pod.replicas), str(self.replicas)
+        meant = {"cluster": in_cluster(pod.cluster), "kind": word, "namespace": pod.namespace, "name": name}
+        meant["uid"] = pod.workload_uid
+        return afar(
+            instance,
+            "api",
+            do=(KubeCall(verb="scale", value=new, expect=old, **meant),),  # type: ignore[arg-type]
+            undo=(KubeCall(verb="scale", value=old, expect=new, gone_is_fine=True, **meant),),  # type: ignore[arg-type]
+            confirm=(CheckKube(expect="scale", value=new, **meant),),  # type: ignore[arg-type]
+        )
+
+    def does(self) -> str:
+        return f"{self.replicas} replicas instead of those that the workload asks for"

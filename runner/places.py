@@ -45,4 +45,5 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     container: str = ""
     namespace: str = ""  # of the helper, in a cluster
     node: str = ""  # in a cluster
+    pod: str = ""  # uid of the target pod: its network outlives its containers
     service_account: str = ""

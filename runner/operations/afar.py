@@ -2,11 +2,179 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
+import threading
+
+import msgspec
+
+from runner import clock
 from runner.errors import OperationFailed
+from runner.helper.posting import ground, labels_of, name_of
+from runner.helper.protocol import Orders, Report, Role, Say, line, read_report
+from runner.operations.afar_end import perform_afar_gone, perform_check_afar, together
 from runner.operations.context import Held
 from runner.operations.record import Afar, AfarGone, CheckAfar, Reading
+from runner.remote.stream import Stream
+
+READY = 20.0  # seconds for a helper to be there; for it to have done it
+LOOK = 0.25  # seconds between two looks at what they say
+_BEATS = 5  # in a lease
+_ORDER: tuple[Role, Role] = ("warden", "hand")
 
 
 def perform_afar(operation: Afar | AfarGone | CheckAfar) -> Reading | Held:
-    """Perform what happens by helpers."""
-    raise OperationFailed("not here yet")
+    """Perform what happens by helpers. Raises OperationFailed."""
+    match operation:
+        case Afar():
+            return HeldAfar(operation)
+        case AfarGone():
+            return perform_afar_gone(operation)
+        case CheckAfar():
+            return perform_check_afar(operation)
+
+
+class Helper:
+    """One attached helper and the last that it said."""
+
+    def __init__(self, role: Role, name: str, stream: Stream) -> None:
+        self.role, self.name, self.stream = role, name, stream
+        self.last: Report | None = None
+
+    def hear(self) -> None:
+        """Take what has arrived."""
+        for text in self.stream.lines():
+            if report := read_report(text):
+                self.last = report
+
+    def say(self, value: Orders | Say) -> None:
+        """Tell it something. Raises OperationFailed."""
+        self.stream.send(line(value))
+
+    def trouble(self) -> str:
+        """Say what is wrong with it; empty where nothing is."""
+        self.hear()
+        if self.last is not None and self.last.state in ("failed", "clean", "dirty"):
+            why = self.last.problem or f"it undid because of {self.last.why}"
+            return f"{self.role}: {why}"
+        if self.stream.ended:
+            complaint = getattr(self.stream, "trouble", b"").decode(errors="replace").strip().splitlines()
+            return f"the {self.role} helper {self.name} vanished" + (
+                f": {complaint[-1]}" if complaint else ""
+            )
+        return ""
+
+
+class HeldAfar:
+    """An effect that two helpers hold. Letting go of it does not wait for them."""
+
+    def __init__(self, operation: Afar) -> None:
+        self._operation = operation
+        self._ground = ground(operation.post)
+        self._helpers: dict[Role, Helper] = {}
+        self._beaten = clock.now()
+        try:
+            self._begin()
+        except BaseException:
+            self.release()
+            raise
+        done = self._helpers["hand"].last
+        readings = done.readings if done else ()
+        self.reading = together(readings, f"{len(self._helpers)} helpers hold it")
+
+    def tick(self) -> float:
+        """Send beats, hear reports. Raises OperationFailed where a helper is in trouble."""
+        if problem := self._problem():
+            raise OperationFailed(problem)
+        return min(LOOK, self._beat())
+
+    def release(self) -> None:
+        """Tell both to undo, and hang up."""
+        for helper in self._helpers.values():
+            other = [each for each in self._helpers.values() if each is not helper]
+            with contextlib.suppress(OperationFailed):
+                helper.say(Say(say="undo", other_gone=any(self._is_gone(each) for each in other)))
+            helper.stream.close()
+        self._helpers = {}
+
+    def _begin(self) -> None:
+        operation = self._operation
+        self._post()
+        record = AfarGone(
+            run=operation.run,
+            act=operation.act,
+            post=operation.post,
+            undo=operation.undo,
+            lease=operation.lease,
+        )
+        self._ground.record(
+            name_of(operation.run, operation.act, "record"),
+            msgspec.json.encode(record).decode(),
+            labels_of(operation.run, operation.act, "record"),
+        )
+        for role in _ORDER:
+            self._helpers[role].say(self._orders(role))
+            self._await(self._helpers[role], "done" if role == "hand" else "ready")
+
+    def _post(self) -> None:
+        """Post both at once: starting a container takes most of the time."""
+        problems: list[Exception] = []
+
+        def one(role: Role) -> None:
+            name = name_of(self._operation.run, self._operation.act, role)
+            labels = labels_of(self._operation.run, self._operation.act, role)
+            try:
+                self._helpers[role] = Helper(role, name, self._ground.post(name, labels))
+            except Exception as error:  # noqa: BLE001 - raised below, where somebody listens
+                problems.append(error)
+
+        threads = [threading.Thread(target=one, args=(role,), daemon=True) for role in _ORDER]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if problems:
+            raise OperationFailed(f"no helper could be posted: {problems[0]}") from problems[0]
+
+    def _orders(self, role: Role) -> Orders:
+        operation, hand = self._operation, role == "hand"
+        return Orders(
+            role=role,
+            post=operation.post,
+            do=operation.do if hand else (),
+            undo=operation.undo,
+            confirm=operation.confirm if hand else (),
+            lease=operation.lease,
+        )
+
+    def _await(self, helper: Helper, wanted: str) -> None:
+        until = clock.now() + READY
+        while not (helper.last and helper.last.state in (wanted, "seen")):
+            if clock.now() >= until:
+                raise OperationFailed(f"the {helper.role} helper was not {wanted} within {READY:g} s")
+            select.select((helper.stream,), (), (), min(self._beat(), LOOK))
+            if problem := self._problem():
+                raise OperationFailed(problem)
+
+    def _problem(self) -> str:
+        return next((problem for each in self._helpers.values() if (problem := each.trouble())), "")
+
+    def _beat(self) -> float:
+        """Renew the lease where it is time to; return the seconds until the next time."""
+        every = self._operation.lease / _BEATS
+        if clock.now() >= self._beaten + every:
+            self._beaten = clock.now()
+            for helper in self._helpers.values():
+                if helper.last is not None:  # it has its orders
+                    helper.say(Say(say="beat"))
+        return max(0.0, self._beaten + every - clock.now())
+
+    def _is_gone(self, helper: Helper) -> bool:
+        """Say whether it is certain that it does nothing any more; a lost connection alone is no proof."""
+        helper.hear()
+        if not helper.stream.ended:
+            return False
+        try:
+            return self._ground.standing(helper.name) != "running"
+        except OperationFailed:
+            return False

@@ -1,0 +1,135 @@
+"""The end of an effect at another place: who undid it is read, or it is undone by a fresh helper; then none is left."""
+
+from __future__ import annotations
+
+import select
+from dataclasses import dataclass
+
+from runner import clock
+from runner.errors import OperationFailed
+from runner.helper.posting import Ground, Standing, ground, labels_of, name_of
+from runner.helper.protocol import ROLES, Orders, Report, Role, line, read_report
+from runner.operations.record import AfarGone, CheckAfar, Reading
+
+LOOK = 0.05  # seconds between two looks
+BEYOND = 3.0  # seconds that a helper has to undo when its lease is over
+FIRST = 2.0  # seconds for the first look of a hand helper
+FRESH = 15.0  # seconds for a fresh helper to be there and to undo
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is left of a helper."""
+
+    standing: Standing
+    last: Report | None
+
+
+def perform_afar_gone(operation: AfarGone) -> Reading:
+    """Verify that all is undone, and take the helpers away. Raises OperationFailed where it cannot be told."""
+    place = ground(operation.post)
+    record = name_of(operation.run, operation.act, "record")
+    hand, warden = (_left(place, operation, role) for role in ("hand", "warden"))
+    if hand.standing == warden.standing == "gone" and place.recorded(record) is False:
+        return Reading(evidence="nothing is left there: neither helpers nor a record of what they did")
+    evidence = _undone(hand, warden) or place.target_gone() or _fresh(place, operation)
+    for role in ROLES:
+        place.remove(name_of(operation.run, operation.act, role))
+    place.forget(record)
+    return Reading(evidence=evidence)
+
+
+def perform_check_afar(operation: CheckAfar) -> Reading:
+    """Read what the hand helper's own checks saw last; wait a moment for its first."""
+    place = ground(operation.post)
+    name = name_of(operation.run, operation.act, "hand")
+    until = clock.now() + FIRST
+    while True:
+        reports = place.reports(name)
+        if reports and reports[-1].state == "seen":
+            seen = reports[-1]
+            return Reading(ok=None, evidence=seen.problem) if seen.problem else together(seen.readings, "")
+        if reports and reports[-1].state in ("failed", "clean", "dirty"):
+            return Reading(
+                ok=False, evidence=f"the helper undid it already: {reports[-1].problem}".rstrip(": ")
+            )
+        if clock.now() >= until:
+            return Reading(ok=None, evidence=f"the helper {name} has not looked yet")
+        select.select((), (), (), LOOK)
+
+
+def together(readings: tuple[Reading, ...], otherwise: str) -> Reading:
+    """Make one reading of several: the worst counts."""
+    oks = [reading.ok for reading in readings]
+    ok = False if False in oks else None if None in oks else True
+    return Reading(
+        ok=ok, evidence="; ".join(each.evidence for each in readings if each.evidence) or otherwise
+    )
+
+
+def _left(place: Ground, operation: AfarGone, role: Role) -> _Left:
+    """Wait for a helper's end: it comes when its lease is over, if not before."""
+    name = name_of(operation.run, operation.act, role)
+    until = clock.now() + operation.lease + BEYOND
+    while (standing := place.standing(name)) == "running" and clock.now() < until:
+        select.select((), (), (), LOOK)
+    if standing == "gone":
+        return _Left("gone", None)
+    reports = place.reports(name)
+    if standing == "running":
+        place.remove(name)  # it hangs: from here on it does no harm
+    return _Left(standing, reports[-1] if reports else None)
+
+
+def _undone(hand: _Left, warden: _Left) -> str:
+    """Say who undid, where that is certain; else nothing.
+
+    What the warden undid before the hand's end may have been done again.
+    """
+    if hand.standing == "ended":
+        if hand.last is None:
+            return "the hand helper never began"
+        if hand.last.state == "clean":
+            return f"the hand helper undid it ({_why(hand.last)}): {_evidence(hand.last)}"
+    if warden.last and warden.last.state == "clean" and warden.last.after_other:
+        return f"the warden undid it, the hand helper was gone: {_evidence(warden.last)}"
+    return ""
+
+
+def _fresh(place: Ground, operation: AfarGone) -> str:
+    """Undo by a helper that is posted now."""
+    name = name_of(operation.run, operation.act, "undo")
+    place.remove(name)
+    try:
+        stream = place.post(name, labels_of(operation.run, operation.act, "undo"))
+    except OperationFailed:
+        if gone := place.target_gone():  # it went meanwhile: there is nothing to stand beside
+            return gone
+        raise
+    try:
+        stream.send(
+            line(Orders(role="undo", post=operation.post, undo=operation.undo, lease=operation.lease))
+        )
+        last, until = None, clock.now() + FRESH
+        while last is None and clock.now() < until and not stream.ended:
+            select.select((stream,), (), (), LOOK)
+            reports = [read_report(text) for text in stream.lines()]
+            last = next((each for each in reports if each and each.state in ("clean", "dirty")), None)
+        complaint = getattr(stream, "trouble", b"").decode(errors="replace").strip()
+    finally:
+        stream.close()
+    if last is None:
+        raise OperationFailed(f"a fresh helper did not undo within {FRESH:g} s {complaint}".rstrip())
+    if last.state == "dirty":
+        raise OperationFailed(last.problem)
+    return f"a fresh helper undid it: {_evidence(last)}"
+
+
+def _why(report: Report) -> str:
+    return {"told": "when told", "hung up": "when we hung up", "silence": "when its lease was over"}.get(
+        report.why, f"because of {report.why or 'no reason it gave'}"
+    )
+
+
+def _evidence(report: Report) -> str:
+    return "; ".join(each.evidence for each in report.readings if each.evidence) or "nothing to undo"

@@ -1,0 +1,162 @@
+"""Kubeconfig files as kubectl reads them: where a cluster is and who we are there, without recording either."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import OperationFailed
+from runner.places import Cluster
+from runner.remote.calling import client_tls
+from runner.remote.tokens import ExecPlugin, FileToken, FixedToken, NoToken, Token
+
+IN_CLUSTER = "in-cluster"
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A server, how to trust it, and who we are."""
+
+    server: str
+    tls: ssl.SSLContext | None
+    token: Token
+
+
+def access_of(cluster: Cluster) -> Access:
+    """Read how a cluster is reached. Raises OperationFailed."""
+    try:
+        if cluster.kubeconfig == IN_CLUSTER:
+            return _from_inside()
+        config, folder = _merged(_paths(cluster.kubeconfig))
+        return _from_config(config, cluster.context, folder)
+    except (OSError, ValueError, binascii.Error, AttributeError, TypeError) as error:
+        where = cluster.kubeconfig or "the kubeconfig"
+        raise OperationFailed(f"{where} cannot be used: {error}") from error
+
+
+def _from_inside() -> Access:
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise ValueError("this is no pod of a cluster: KUBERNETES_SERVICE_HOST is not set")
+    host = f"[{host}]" if ":" in host else host
+    return Access(
+        server=f"https://{host}:{port}",
+        tls=client_tls(authority=str(ACCOUNT / "ca.crt")),
+        token=FileToken(ACCOUNT / "token"),
+    )
+
+
+def _paths(kubeconfig: str) -> list[Path]:
+    named = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    return [Path(path).expanduser() for path in named.split(os.pathsep) if path]
+
+
+def _merged(paths: list[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Merge files as kubectl does: the first that names something wins. Also: the folder each entry came from."""
+    import yaml  # noqa: PLC0415 - 15 ms that a helper in a cluster, with its service account, need not spend
+
+    config: dict[str, Any] = {"clusters": {}, "users": {}, "contexts": {}, "current-context": ""}
+    folders: dict[str, Path] = {}
+    there = [path for path in paths if path.exists()]
+    if not there:
+        raise ValueError(f"there is no {' nor '.join(str(path) for path in paths)}")
+    for path in there:
+        try:
+            read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+        config["current-context"] = config["current-context"] or read.get("current-context") or ""
+        for part in ("clusters", "users", "contexts"):
+            for entry in read.get(part) or ():
+                if entry["name"] not in config[part]:
+                    config[part][entry["name"]] = entry.get(part.removesuffix("s")) or {}
+                    folders[f"{part}/{entry['name']}"] = path.resolve().parent
+    return config, folders
+
+
+def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, Path]) -> Access:
+    name = wanted or config["current-context"]
+    if name not in config["contexts"]:
+        known = ", ".join(config["contexts"]) or "none"
+        raise ValueError(f"it has no context {name!r}; it has {known}")
+    context = config["contexts"][name]
+    cluster, user = context.get("cluster", ""), context.get("user", "")
+    if cluster not in config["clusters"]:
+        raise ValueError(f"context {name!r} names the cluster {cluster!r}, which is not in it")
+    facts = config["clusters"][cluster]
+    who = config["users"].get(user, {})
+    return Access(
+        server=str(facts["server"]).rstrip("/") if "server" in facts else _no_server(cluster),
+        tls=_tls(facts, who, folders.get(f"clusters/{cluster}"), folders.get(f"users/{user}")),
+        token=_token(who, folders.get(f"users/{user}"), facts),
+    )
+
+
+def _no_server(cluster: str) -> str:
+    raise ValueError(f"cluster {cluster!r} has no server")
+
+
+def _tls(
+    facts: Mapping[str, Any], who: Mapping[str, Any], folder: Path | None, home: Path | None
+) -> ssl.SSLContext | None:
+    if not str(facts.get("server", "")).startswith("https"):
+        return None
+    context = client_tls(
+        authority=_path(facts.get("certificate-authority"), folder),
+        data=_decoded(facts.get("certificate-authority-data")),
+        insecure=bool(facts.get("insecure-skip-tls-verify")),
+    )
+    certificate, key = who.get("client-certificate-data"), who.get("client-key-data")
+    if certificate and key:
+        present(context, _decoded(certificate), _decoded(key))
+    elif who.get("client-certificate"):
+        context.load_cert_chain(
+            _path(who["client-certificate"], home), _path(who.get("client-key"), home) or None
+        )
+    return context
+
+
+def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Load a client certificate from text; OpenSSL takes files only, so one exists for a moment, for us alone."""
+    descriptor, path = tempfile.mkstemp(prefix="squall-")
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+            file.write(f"{certificate}\n{key}\n")
+        context.load_cert_chain(path)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
+
+
+def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]) -> Token:
+    if who.get("token"):
+        return FixedToken(str(who["token"]))
+    if who.get("tokenFile"):
+        return FileToken(Path(_path(who["tokenFile"], folder)))
+    if plugin := who.get("exec"):
+        return ExecPlugin(plugin, folder or Path.cwd(), facts)
+    if who.get("username"):
+        pair = f"{who['username']}:{who.get('password', '')}".encode()
+        return FixedToken(base64.b64encode(pair).decode(), scheme="Basic")
+    if who.get("auth-provider"):
+        raise ValueError("auth-provider is gone from kubectl too; use an exec plugin")
+    return NoToken()
+
+
+def _path(value: str | None, folder: Path | None) -> str:
+    if not value:
+        return ""
+    return str((folder or Path.cwd()) / Path(value).expanduser())
+
+
+def _decoded(value: str | None) -> str:
+    return base64.b64decode(value).decode("ascii") if value else ""

@@ -1,0 +1,141 @@
+"""Who we are to a cluster: bearer tokens, fixed, from a file that changes, or from an exec plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner import clock
+from runner.errors import OperationFailed
+
+REFRESHED = 60.0  # seconds after which a token file is read again: the kubelet rotates it
+EARLY = 30.0  # seconds before its expiry that a token is replaced
+PLUGIN = 20.0  # seconds that a plugin may take
+
+
+class Token(Protocol):
+    """What goes into the header Authorization; empty: nothing."""
+
+    def header(self) -> str:
+        """Return the value for now. Raises OperationFailed."""
+
+    def certify(self, context: ssl.SSLContext) -> None:
+        """Give TLS a client certificate, where this is one."""
+
+
+class NoToken:
+    """Nobody, or whoever the client certificate says."""
+
+    def header(self) -> str:
+        """Nothing."""
+        return ""
+
+    def certify(self, context: ssl.SSLContext) -> None:
+        """Nothing."""
+
+
+class FixedToken(NoToken):
+    """A token as it is."""
+
+    def __init__(self, value: str, scheme: str = "Bearer") -> None:
+        self._header = f"{scheme} {value}"
+
+    def header(self) -> str:
+        """The same for ever."""
+        return self._header
+
+
+class FileToken(NoToken):
+    """A token in a file that somebody renews."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read, self._value = -REFRESHED, ""
+
+    def header(self) -> str:
+        """Read it again from time to time; where it cannot be read, what was read last serves on."""
+        if clock.now() >= self._read + REFRESHED:
+            try:
+                self._value = self._path.read_text(encoding="ascii").strip()
+            except OSError as error:
+                if not self._value:
+                    raise OperationFailed(
+                        f"the token in {self._path} cannot be read: {error.strerror}"
+                    ) from error
+            self._read = clock.now()
+        return f"Bearer {self._value}"
+
+
+class ExecPlugin(NoToken):
+    """A program of the kubeconfig that gives a credential until it expires."""
+
+    def __init__(self, plugin: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]) -> None:
+        self._plugin, self._folder, self._facts = plugin, folder, facts
+        self._status: dict[str, Any] = {}
+        self._until = 0.0
+
+    def header(self) -> str:
+        """Run it where its last credential is about to expire."""
+        token = self._fresh().get("token")
+        return f"Bearer {token}" if token else ""
+
+    def certify(self, context: ssl.SSLContext) -> None:
+        """Use the client certificate that it gave."""
+        status = self._fresh()
+        if status.get("clientCertificateData"):
+            from runner.remote.kubeconfig import present  # noqa: PLC0415 - kubeconfig is made of tokens
+
+            present(context, status["clientCertificateData"], status["clientKeyData"])
+
+    def _fresh(self) -> dict[str, Any]:
+        if not self._status or time.time() >= self._until - EARLY:
+            try:
+                self._status = self._run()
+                self._until = _expiry(self._status.get("expirationTimestamp"))
+            except OperationFailed:
+                if not self._status:
+                    raise  # else the last one may still do
+        return self._status
+
+    def _run(self) -> dict[str, Any]:
+        command = str(self._plugin.get("command", ""))
+        if "/" in command:  # relative to its kubeconfig, as kubectl has it
+            command = str(self._folder / Path(command))
+        argv = [command, *map(str, self._plugin.get("args") or ())]
+        extra = {str(each["name"]): str(each["value"]) for each in self._plugin.get("env") or ()}
+        version = self._plugin.get("apiVersion", "client.authentication.k8s.io/v1")
+        spec: dict[str, Any] = {"interactive": False}
+        if self._plugin.get("provideClusterInfo"):
+            spec["cluster"] = dict(self._facts)
+        asked = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
+        env = {**os.environ, **extra, "KUBERNETES_EXEC_INFO": json.dumps(asked)}
+        try:
+            done = subprocess.run(
+                argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN, check=True
+            )
+            status = json.loads(done.stdout)["status"]
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+            raise OperationFailed(
+                f"the exec plugin {command} exited with {error.returncode}: {said[-1]}"
+            ) from error
+        except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+            raise OperationFailed(f"the exec plugin {command} gave no credential: {error}") from error
+        return dict(status)
+
+
+def _expiry(stamp: str | None) -> float:
+    """Unix time; a credential without an expiry lasts."""
+    if not stamp:
+        return float("inf")
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return time.time()

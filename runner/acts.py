@@ -30,7 +30,7 @@ def compile_act(use: FaultUse, instance: Instance, occurrence: int, *, run: str)
         kind=str(use.fault.__struct_config__.tag),
         instance=instance.name,
         occurrence=occurrence,
-        owns=owned(use, instance.name),
+        owns=owned(use, instance),
         do=named(steps.do),
         undo=named(steps.undo),
         confirm=named(steps.confirm),

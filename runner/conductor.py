@@ -24,11 +24,11 @@ from runner.indicators import Sampler
 from runner.injection import Injection
 from runner.live import LiveWindow
 from runner.load.frames import SLOT, Chunk
-from runner.operations.record import Identity
 from runner.plan_record import Plan
 from runner.preparation import give_up_reserve
 from runner.record import Record
 from runner.scenario import Indicator
+from runner.targets.lineup import Lineup
 from runner.timeline import (
     Cause,
     HaltPulled,
@@ -57,7 +57,7 @@ class Stage:
     """Where a run takes place: the folder of its record and what preparation found out."""
 
     folder: Path
-    found: dict[str, tuple[Identity, ...]]
+    found: Lineup
     ports: dict[str, tuple[int, ...]]
     variables: Mapping[str, str]
     lease: float = 2.0

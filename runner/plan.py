@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runner.errors import Mistake
+from runner.errors import Mistake, Refused
+from runner.faults.record import Instance
+from runner.limits import Bodies, Instances, refuse_beyond_limits, refuse_beyond_time
 from runner.plan_record import Harm, Plan, StageWindow, Window
 from runner.scenario import Anchor, Environment, FaultUse, Load, Scenario
 from runner.targets.choice import choose
-
-Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,17 @@ def work_out(
     *,
     run: str,
     harms: tuple[Harm, ...] = (),
+    bodies: Bodies | None = None,
 ) -> Plan:
     """Lay out the timetable of one run. Raises Mistake where the environment does not allow it."""
-    stages = _stage_windows(scenario)
-    windows = tuple(_fault_windows(scenario, stages, instances))
+    stages, bodies = _stage_windows(scenario), bodies or {}
+    windows = tuple(_fault_windows(scenario, stages, instances, bodies))
     faults_end = max((window.end for window in windows), default=0.0)
     loads_end = max((stage.end for stage in stages if stage.end is not None), default=0.0)
     ends = max(loads_end, faults_end + scenario.after)
-    _refuse_overlaps(scenario, windows)
-    _refuse_beyond_limits(scenario, environment, windows, instances, ends)
+    _refuse_overlaps(scenario, windows, bodies)
+    refuse_beyond_limits(scenario, environment, windows, instances, bodies)
+    refuse_beyond_time(scenario, environment, windows, ends)
     return Plan(
         run=run,
         scenario=scenario,
@@ -46,6 +48,7 @@ def work_out(
         stages=tuple(_closed(stages, ends)),
         harms=harms,
         instances=dict(instances),
+        known_as={name: body.known_as for name, body in bodies.items() if body.known_as},
         faults_end=faults_end,
         ends=ends,
         executes=tuple(_executes(scenario, environment)),
@@ -71,10 +74,12 @@ def _closed(stages: Iterable[_OpenStage], ends: float) -> Iterator[StageWindow]:
         )
 
 
-def _fault_windows(scenario: Scenario, stages: list[_OpenStage], instances: Instances) -> Iterator[Window]:
+def _fault_windows(
+    scenario: Scenario, stages: list[_OpenStage], instances: Instances, bodies: Bodies
+) -> Iterator[Window]:
     times = _Times(scenario, stages)
     for use in scenario.faults:
-        names = choose(use.pick, instances.get(use.target, ()))
+        names = _chosen(use, instances, bodies)
         for occurrence in range(use.times):
             start = times.start(use.name) + occurrence * (use.every or 0.0)
             yield Window(
@@ -85,6 +90,19 @@ def _fault_windows(scenario: Scenario, stages: list[_OpenStage], instances: Inst
                 instances=names,
                 place=use.place,
             )
+
+
+def _chosen(use: FaultUse, instances: Instances, bodies: Bodies) -> tuple[str, ...]:
+    try:
+        names = choose(use.pick, instances.get(use.target, ()))
+    except Refused as error:
+        raise Mistake(use.place, f"faults.{use.name}", str(error)) from None
+    if not use.fault.of_workload:
+        return names
+    first: dict[str, str] = {}  # the workload is hurt once, by the first of its pods
+    for name in names:
+        first.setdefault(_subject(use, name, bodies), name)
+    return tuple(first.values())
 
 
 class _Times:
@@ -120,63 +138,51 @@ class _Times:
                 return self.end(anchor.name, use) + anchor.offset
 
 
-def owned(use: FaultUse, instance: str) -> str:
-    """Name the property of an instance that a fault owns while it lasts: `shop.1 cpu`."""
-    return f"{instance} {use.fault.property}"
+def owned(use: FaultUse, instance: Instance) -> str:
+    """Name the property that a fault owns while it lasts: `shop.1 cpu`, `deployment/web scale`."""
+    workload = instance.pod.workload if use.fault.of_workload and instance.pod else ""
+    return f"{workload or instance.name} {use.fault.owns(instance.platform)}"
 
 
-def _refuse_overlaps(scenario: Scenario, windows: Sequence[Window]) -> None:
+def _subject(use: FaultUse, name: str, bodies: Bodies) -> str:
+    """What a fault on that instance hurts, whatever the target is called that it is reached by."""
+    body = bodies.get(name)
+    if body is None:
+        return name
+    if body.pod is None:
+        return body.container or name
+    if use.fault.of_workload and body.pod.workload_uid:
+        return body.pod.workload_uid
+    return body.pod.uid or body.pod.node_uid
+
+
+def _property(use: FaultUse, name: str, bodies: Bodies) -> str:
+    body = bodies.get(name)
+    return use.fault.owns(body.platform) if body else use.fault.property
+
+
+def _refuse_overlaps(scenario: Scenario, windows: Sequence[Window], bodies: Bodies) -> None:
     uses = {use.name: use for use in scenario.faults}
+
+    def owns(window: Window) -> dict[tuple[str, str], str]:
+        use = uses[window.fault]
+        return {
+            (_subject(use, name, bodies), _property(use, name, bodies)): name for name in window.instances
+        }
+
     for one, other in itertools.combinations(sorted(windows, key=lambda window: window.start), 2):
         if other.start >= one.end:
             continue
-        for instance in sorted(set(one.instances) & set(other.instances)):
-            if owned(uses[one.fault], instance) == owned(uses[other.fault], instance):
-                raise Mistake(
-                    other.place,
-                    f"faults.{other.fault}",
-                    f"overlaps with {one.fault} on {owned(uses[one.fault], instance)}"
-                    f" from {other.start:g}s to {min(one.end, other.end):g}s; move it with `at: end of {one.fault}`",
-                )
-
-
-def _refuse_beyond_limits(
-    scenario: Scenario, environment: Environment, windows: Sequence[Window], instances: Instances, ends: float
-) -> None:
-    limits, uses = environment.limits, {use.name: use for use in scenario.faults}
-    for window in windows:
-        use = uses[window.fault]
-        everyone = len(instances.get(use.target, ()))
-        if not everyone:
+        theirs = owns(other)
+        for key in sorted(owns(one).keys() & theirs.keys()):
+            name = theirs[key]
+            what = owned(uses[other.fault], bodies[name]) if name in bodies else f"{name} {key[1]}"
             raise Mistake(
-                use.place,
-                f"faults.{use.name}.target",
-                f'target "{use.target}" has no instances to hurt in {environment.name}',
+                other.place,
+                f"faults.{other.fault}",
+                f"overlaps with {one.fault} on {what}"
+                f" from {other.start:g}s to {min(one.end, other.end):g}s; move it with `at: end of {one.fault}`",
             )
-        share = len(window.instances) / everyone
-        if limits.pick is not None and everyone > 1 and share > limits.pick + 1e-9:
-            raise Mistake(
-                use.place,
-                f"faults.{use.name}.pick",
-                f"{len(window.instances)} of {everyone} is {share:.0%}; {environment.name} allows {limits.pick:.0%}"
-                f" of a target: pick fewer, or change limits.pick in {environment.path}",
-            )
-        together = [other for other in windows if other.start <= window.start < other.end]
-        if limits.concurrent_faults is not None and len(together) > limits.concurrent_faults:
-            raise Mistake(
-                use.place,
-                f"faults.{use.name}",
-                f"{len(together)} faults would run at {window.start:g}s ({', '.join(sorted(w.fault for w in together))});"
-                f" {environment.name} allows {limits.concurrent_faults} at once",
-            )
-    total = scenario.warmup + scenario.before + ends
-    if limits.duration is not None and total > limits.duration:
-        place = windows[0].place if windows else scenario.loads[0].place
-        raise Mistake(
-            place,
-            "",
-            f"the run would take {total:g}s; {environment.name} allows {limits.duration:g}s (limits.duration)",
-        )
 
 
 def _executes(scenario: Scenario, environment: Environment) -> Iterator[str]:

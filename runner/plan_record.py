@@ -48,6 +48,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageWindow, ...]
     harms: tuple[Harm, ...] = ()
     instances: dict[str, tuple[str, ...]] = {}  # target -> instance names
+    known_as: dict[str, str] = {}  # instance name -> the container's, pod's or node's own name
+    leaves: tuple[str, ...] = ()  # what each fault would leave standing, one line each
+    acts_as: tuple[str, ...] = ()  # engines and clusters this touches, and as whom
     faults_end: float = 0.0  # the last planned undo
     ends: float = 0.0  # the planned end of the run
     executes: tuple[str, ...] = ()  # what code of others this run would execute, one line each

@@ -23,7 +23,9 @@ from runner.operations.record import Identity, Spawn
 from runner.plan import work_out
 from runner.plan_record import Harm, Plan
 from runner.scenario import Environment, Load, Scenario, TargetSpec
+from runner.scouting import scout, with_facts
 from runner.targets import assign_ports, facts, find, instance_names
+from runner.targets.lineup import Lineup
 
 RESERVE, RESERVED = ".reserve", 4 << 20  # bytes: reports are at most 2.5 MB
 
@@ -33,7 +35,7 @@ class Prepared:
     """A run that may start."""
 
     plan: Plan
-    found: dict[str, tuple[Identity, ...]]
+    found: Lineup
     ports: dict[str, tuple[int, ...]]
     variables: dict[str, str]
 
@@ -46,24 +48,23 @@ def prepare(path: Path, *, environment: str, settings: Mapping[str, str]) -> lis
 
 
 def _prepare(scenario: Scenario, environment: Environment) -> Prepared:
-    found = {
-        name: tuple(find(spec.found)) for name, spec in environment.targets.items() if spec.found is not None
-    }
-    ports = assign_ports(environment)
-    instances = {
-        name: instance_names(spec, len(found.get(name, ()))) for name, spec in environment.targets.items()
-    }
     scenario = msgspec.structs.replace(
         scenario, loads=tuple(_with_host(load, scenario, environment) for load in scenario.loads)
     )
+    processes = {
+        name: tuple(find(spec.found)) for name, spec in environment.targets.items() if spec.found is not None
+    }
+    ports = assign_ports(environment)
+    scouted = scout(scenario, environment)
+    lineup, environment = Lineup(processes, scouted.instances), scouted.environment
+    instances = {name: instance_names(spec, lineup.count(name)) for name, spec in environment.targets.items()}
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    plan = work_out(scenario, environment, instances, run=run)
-    return Prepared(
-        plan=msgspec.structs.replace(plan, harms=tuple(_harms(plan, found))),
-        found=found,
-        ports=ports,
-        variables=_variables(environment),
+    plan = work_out(scenario, environment, instances, run=run, bodies=lineup.bodies())
+    lineup = Lineup(processes, with_facts(plan, scouted.instances))
+    plan = msgspec.structs.replace(
+        plan, harms=tuple(_harms(plan, lineup)), warnings=(*plan.warnings, *scouted.warnings)
     )
+    return Prepared(plan=plan, found=lineup, ports=ports, variables=_variables(environment))
 
 
 def _with_host(load: Load, scenario: Scenario, environment: Environment) -> Load:
@@ -85,17 +86,22 @@ def _with_host(load: Load, scenario: Scenario, environment: Environment) -> Load
     return msgspec.structs.replace(load, host=spec.url)
 
 
-def _harms(plan: Plan, found: dict[str, tuple[Identity, ...]]) -> list[Harm]:
-    harms = []
+def _harms(plan: Plan, found: Lineup) -> list[Harm]:
+    harms, bodies = [], found.bodies()
     for use in plan.scenario.faults:
         window = next(window for window in plan.windows if window.fault == use.name)
         spec = plan.environment.targets[use.target]
         try:
             acts = tuple(
-                compile_act(use, _blank(spec, name, found), window.occurrence, run=plan.run)
+                compile_act(
+                    use,
+                    bodies.get(name) or _blank(spec, name, found.processes),
+                    window.occurrence,
+                    run=plan.run,
+                )
                 for name in window.instances
             )
-        except OperationFailed as error:
+        except (OperationFailed, Refused) as error:
             raise Refused(f"{use.place}: faults.{use.name}: {error}") from error
         harms.append(
             Harm(fault=use.name, does=use.fault.does(), acts=acts, recovers_from=use.fault.recovers_from)

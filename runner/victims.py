@@ -16,7 +16,9 @@ from runner.operations.record import Act, Identity, Spawn, Stop
 from runner.processes import leads_session, marked, state_of
 from runner.scenario import Environment, TargetSpec
 from runner.targets import addresses, facts, find, instance_names, link_spawn, spawns, wait_ready
+from runner.targets.lineup import Lineup, Whereabouts
 from runner.targets.ports import split
+from runner.targets.readiness import wait_for_answer
 
 START_DEADLINE = 15.0  # seconds for one spawn to be journaled and done
 
@@ -31,14 +33,15 @@ class Victims:
         run: str,
         folder: Path,
         sockets: Path,
-        found: dict[str, tuple[Identity, ...]],
+        found: Lineup,
     ) -> None:
         self._environment, self._run, self._folder, self._sockets = environment, run, folder, sockets
-        self._found = dict(found)
+        self._found = dict(found.processes)
+        self._elsewhere = Whereabouts(environment, found)
         self._spawns: dict[str, Spawn] = {}
         self._owner: dict[str, TargetSpec] = {}
         for spec in environment.targets.values():
-            for name in instance_names(spec, len(self._found.get(spec.name, ()))):
+            for name in instance_names(spec, found.count(spec.name)):
                 self._owner[name] = spec
 
     def start(
@@ -68,11 +71,15 @@ class Victims:
                 return any(True for _ in marked(self._run, names[index]))
 
             wait_ready(spec, addresses(spec, ports), lives, logs=logs)
+            if self._elsewhere.knows(spec.name) and spec.url:
+                wait_for_answer(spec, go_on)
         go_on()
 
     def instance(self, name: str) -> Instance:
         """Read the facts of one instance now. Raises OperationFailed where it is not there."""
         spec = self._owner[name]
+        if self._elsewhere.knows(spec.name):
+            return self._elsewhere.instance(spec.name, name)
         if spec.link is not None:
             return Instance(
                 target=spec.name,
@@ -100,7 +107,7 @@ class Victims:
 
     def present(self, target: str) -> dict[str, Instance]:
         """Who of a target lives now, by an id that nobody gets again; empty where nobody comes by itself."""
-        return {} if target in self._environment.targets else {}  # containers and pods: yet to come
+        return self._elsewhere.present(target) if self._elsewhere.knows(target) else {}
 
     def _control_socket(self, link: str) -> Path:
         return self._sockets / f"{self._run}.{link}.link"

@@ -29,13 +29,25 @@ LEVELS = [
     {"links"},
     {"operations"},
     {"language", "targets", "helper", "indicators", "load", "guardian", "statistics", "record"},
+    {"limits", "permissions", "blast"},
     {"plan", "live", "halts", "verdict"},
     {"acts", "report", "view", "brake", "control", "crowds"},
-    {"watch", "injection", "victims", "drawing"},
+    {"watch", "injection", "victims", "drawing", "scouting"},
     {"conductor", "preparation"},
     {"cli", "pytest_plugin"},
 ]
-PURE = ("faults/", "statistics/", "verdict/", "plan.py", "plan_record.py", "assertions.py", "report/figures")
+PURE = (
+    "faults/",
+    "statistics/",
+    "verdict/",
+    "plan.py",
+    "plan_record.py",
+    "limits.py",
+    "permissions.py",
+    "blast.py",
+    "assertions.py",
+    "report/figures",
+)
 EFFECTS = {"time", "socket", "subprocess", "os", "shutil", "threading", "requests", "psutil"}
 
 

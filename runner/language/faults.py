@@ -44,6 +44,8 @@ def _fault(written: Written, name: str, environment: Environment) -> FaultUse:
     own = {key: entry for key, entry in entries.items() if key in knobs}
     fault = _by_our_python(_in_folder(written, check_ranges(written, own, read_fields(written, own, kind))))
     spec = _target(entries["target"], word, kind, environment)
+    if why := fault.unsuited(platform_of(spec)):
+        entries["target"].refuse(f"{word} on target {spec.name}: {why}")
     return FaultUse(
         name=name,
         fault=cast("AnyFault", fault),

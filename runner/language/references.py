@@ -8,6 +8,7 @@ from typing import NoReturn
 from runner import units
 from runner.assertions import Assertion, Bound, Selector, Term
 from runner.errors import Mistake, Place
+from runner.language.faults import platform_of
 from runner.language.grammar import KIND_OF_TERM
 from runner.language.indicators import KIND_OF_UNIT
 from runner.language.substitution import nearest
@@ -67,7 +68,7 @@ def _check_indicator(indicator: Indicator, environment: Environment) -> None:
     if spec is None:
         hint = nearest(indicator.target, environment.targets)
         raise Mistake(indicator.place, path, f"no target {indicator.target} in {environment.path}{hint}")
-    if spec.managed is None and spec.found is None:
+    if spec.link is not None or spec.wire is not None or platform_of(spec) in ("url", "node"):
         raise Mistake(indicator.place, path, f"target {indicator.target} has no processes to measure")
 
 

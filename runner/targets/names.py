@@ -8,9 +8,10 @@ from runner.scenario import TargetSpec
 def instance_names(spec: TargetSpec, found: int = 0) -> tuple[str, ...]:
     """Name the instances: `shop.0`, `shop.1`; a link and a mere url are their target's only one, by its name.
 
-    *found* is how many processes were found, where the target is processes that already run.
+    *found* is how many were found, where the target is what already runs.
     """
-    if spec.managed is None and spec.found is None:
+    elsewhere = spec.docker is not None or spec.kubernetes is not None or spec.wire is not None
+    if spec.managed is None and spec.found is None and not elsewhere:
         return (spec.name,)
     count = spec.managed.count if spec.managed is not None else found
     return tuple(f"{spec.name}.{index}" for index in range(count))

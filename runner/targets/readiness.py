@@ -20,6 +20,7 @@ from runner.targets.ports import split
 _POLL = 0.03  # seconds between two looks
 _PATIENCE = 1.0  # seconds for one answer
 _SETTLE = 0.2  # seconds that a process without ready check and port has to live
+_ELSEWHERE = 10.0  # seconds for what we did not start to answer
 _TAIL = 5  # lines of its log
 
 
@@ -46,6 +47,19 @@ def wait_ready(
             raise Refused(_late(spec, ready, next(iter(waiting.items())), addresses, logs))
         if waiting:
             time.sleep(_POLL)
+
+
+def wait_for_answer(spec: TargetSpec, go_on: Callable[[], None]) -> None:
+    """Wait until the url of a target that lives elsewhere answers; *go_on* raises to end the wait. Raises Refused."""
+    began = now()
+    while not answers_http(spec.url):
+        go_on()
+        if now() - began > _ELSEWHERE:
+            raise Refused(
+                f"{where(spec)}.url: {spec.url} gives no answer below 500 within {_ELSEWHERE:g}s;"
+                " see whether the target serves, or correct the url"
+            )
+        time.sleep(_POLL)
 
 
 def answers_http(url: str, patience: float = _PATIENCE) -> bool:

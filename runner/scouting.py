@@ -1,0 +1,173 @@
+"""What has to be known of engines and clusters before a run: who is there, and what is true of them. Changes nothing there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+
+from runner.errors import Mistake, OperationFailed, Refused
+from runner.faults.record import Instance
+from runner.helper import look
+from runner.helper.protocol import NodeFacts
+from runner.operations.record import Afar
+from runner.places import Cluster
+from runner.plan_record import Plan
+from runner.remote.kubernetes import ClusterClient
+from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
+from runner.targets.elsewhere import lives_elsewhere, resolve
+
+Found = dict[str, tuple[Instance, ...]]  # target -> instances
+_AT_ONCE = 8  # helpers that look, on as many nodes
+_ANY_KERNEL = ("netem", "tbf", "nft-owner", "nft-timeout", "cgroup-v1", "cgroup-v2")
+
+
+@dataclass(frozen=True, slots=True)
+class Scouted:
+    """Who was found; *environment* names each cluster by its uid too."""
+
+    environment: Environment
+    instances: Found
+    warnings: tuple[str, ...] = ()
+
+
+def scout(scenario: Scenario, environment: Environment) -> Scouted:
+    """Find the instances of every target that lives elsewhere. Raises Refused where one that is used is not there."""
+    used = _used(scenario, environment)
+    warnings: list[str] = []
+    environment = _pinned(environment, warnings)
+    instances: Found = {}
+    for name, spec in environment.targets.items():
+        if not lives_elsewhere(spec):
+            continue
+        try:
+            instances[name] = tuple(resolve(environment, name))
+        except Refused as error:
+            if name in used:
+                raise
+            warnings.append(f"{error} (not used by this scenario)")
+    return Scouted(environment, instances, tuple(warnings))
+
+
+def _used(scenario: Scenario, environment: Environment) -> set[str]:
+    used = {use.target for use in scenario.faults}
+    used |= {indicator.target for indicator in scenario.indicators if indicator.target}
+    for name in list(used):
+        spec = environment.targets.get(name)
+        if spec is not None and spec.wire is not None:
+            used |= {spec.wire.source, spec.wire.to.removeprefix("$")}
+    return used
+
+
+def _pinned(environment: Environment, warnings: list[str]) -> Environment:
+    """Name each cluster by the uid of its kube-system: a call to another one is refused from now on."""
+    uids: dict[Cluster, Cluster] = {}
+    targets = {name: _pinned_target(spec, uids, warnings) for name, spec in environment.targets.items()}
+    return msgspec.structs.replace(environment, targets=targets)
+
+
+def _pinned_target(spec: TargetSpec, uids: dict[Cluster, Cluster], warnings: list[str]) -> TargetSpec:
+    if spec.kubernetes is None:
+        return spec
+    cluster = spec.kubernetes.cluster
+    if cluster not in uids:
+        uids[cluster] = _with_uid(cluster, warnings)
+    pods = msgspec.structs.replace(spec.kubernetes, cluster=uids[cluster])
+    return msgspec.structs.replace(spec, kubernetes=pods)
+
+
+def _with_uid(cluster: Cluster, warnings: list[str]) -> Cluster:
+    try:
+        return msgspec.structs.replace(cluster, uid=ClusterClient(cluster).uid())
+    except OperationFailed as error:
+        if getattr(error, "status", 0) == 403:
+            warnings.append(
+                "the cluster cannot be told from another one: `get` on namespace kube-system is not allowed"
+            )
+        return cluster  # where nobody answers, resolving says so with its place
+
+
+def with_facts(plan: Plan, instances: Found) -> Found:
+    """Let helpers look at the instances whose faults need it: one on each engine or node; they only read.
+
+    Raises Refused where a fault needs a helper and none can stand there.
+    """
+    bodies = {one.name: one for found in instances.values() for one in found}
+    uses = {use.name: use for use in plan.scenario.faults}
+    wanted = {
+        name: bodies[name]
+        for window in plan.windows
+        for name in window.instances
+        if name in bodies and _needs_look(uses[window.fault], bodies[name])
+    }
+    if not wanted:
+        return instances
+    seen = _looked_at(wanted.values())
+    return {target: tuple(seen.get(one.name, one) for one in found) for target, found in instances.items()}
+
+
+def _needs_look(use: FaultUse, body: Instance) -> bool:
+    """Compile with made-up facts: what it asks of a helper then, it asks of any."""
+    guessed = msgspec.structs.replace(body, kernel=_ANY_KERNEL, cgroup_version=1, cgroup_files=_Anything())
+    try:
+        steps = use.fault.compile(guessed)
+    except Refused as error:
+        raise Mistake(use.place, f"faults.{use.name}", str(error)) from None
+    return any(isinstance(each, Afar) and each.post.shape != "api" for each in steps.do)
+
+
+class _Anything(dict[str, str]):
+    """Limit files of which each is there and reads as a kernel's default."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return "max 100000" if name == "cpu.max" else "100000"
+
+    def get(self, name: str, _default: str = "") -> str:  # type: ignore[override]
+        return self[name]
+
+
+def _looked_at(bodies: Iterable[Instance]) -> Mapping[str, Instance]:
+    nodes: dict[tuple[object, ...], list[Instance]] = {}
+    for body in bodies:
+        assert body.post is not None
+        nodes.setdefault((body.post.engine, body.post.cluster, body.post.node), []).append(body)
+
+    def facts(together: list[Instance]) -> list[Instance]:
+        assert together[0].post is not None
+        post = msgspec.structs.replace(together[0].post, shape="look")
+        names = tuple(sorted({one.container for one in together if one.container}))
+        try:
+            node = look(post, names)
+        except OperationFailed as error:
+            raise Refused(
+                f"{together[0].name}: no helper could look at {_node(together[0])}: {error}"
+            ) from error
+        return [_with_facts(one, node) for one in together]
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {one.name: one for seen in pool.map(facts, nodes.values()) for one in seen}
+
+
+def _with_facts(one: Instance, node: NodeFacts) -> Instance:
+    seen = node.containers.get(one.container)
+    if seen is None:
+        return msgspec.structs.replace(one, kernel=node.kernel)
+    return msgspec.structs.replace(
+        one,
+        kernel=node.kernel,
+        cores=seen.cores,
+        rss=seen.rss,
+        cgroup_version=seen.cgroup_version,
+        cgroup_files=seen.files,
+    )
+
+
+def _node(one: Instance) -> str:
+    if one.pod is not None:
+        return f"node {one.pod.node}"
+    return one.engine.url if one.engine else "its node"

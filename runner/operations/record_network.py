@@ -47,20 +47,25 @@ class NetemGone(BaseOperation, frozen=True, kw_only=True, tag="netem-gone"):
 class CheckNetem(BaseOperation, frozen=True, kw_only=True, tag="check-netem"):
     """Read our qdiscs: True where their counters moved, None where nothing passed yet, False where they are not there."""
 
-    delay: float = 0.0  # with it the effect is measured too, where a peer answers
+    delay: float = 0.0  # with it the effect is measured too, where a peer of *match* answers
+    jitter: float = 0.0
+    losses: bool = False  # it is to drop packets: that it does is what confirms it
+    match: Match = Match()
 
 
 class Cut(BaseOperation, frozen=True, kw_only=True, tag="cut"):
     """Cut packets by nftables while the hand lives: a table with `flags owner`, elements with `timeout`, renewed.
 
     *how*: `drop` loses them, `reject` answers that nobody listens (new connections only), `reset` answers every
-    TCP packet with RST, established connections included. *share*: of the packets (drop) or connections.
+    TCP packet with RST, established connections included. *share*: of the packets or the connections, as *of* says;
+    reject and reset always take whole connections.
     """
 
     table: str  # its name is ours: squall_...
     how: Literal["drop", "reject", "reset"] = "drop"
     match: Match = Match()
     share: float = 1.0
+    of: Literal["packets", "connections"] = "packets"
     timeout: float = 2.0
 
 

@@ -1,0 +1,95 @@
+"""The time that a packet takes to a peer and back: the second witness of a delay."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from pathlib import Path
+
+from runner import clock
+from runner.operations.record import Match
+
+PATIENCE = 1.0
+AGAIN = 2.0  # seconds that a measurement is good for: a peer is not to be bothered with every look
+_last: dict[Match, tuple[float, tuple[float, str] | None]] = {}
+
+
+def measured(match: Match) -> tuple[float, str] | None:
+    """Seconds of a round trip to some peer of *match*, and to whom. None where none answers."""
+    now = clock.now()
+    if match in _last and now - _last[match][0] < AGAIN:
+        return _last[match][1]
+    found = None
+    for host in _peers(match)[:2]:
+        for port in match.ports[:1] or (0,):
+            if match.protocol in ("", "tcp") and port:
+                found = _by_tcp(host, port)
+            elif match.protocol in ("", "icmp") and not port and not match.local_ports:
+                found = _by_icmp(host) or _by_tcp(host, 9)
+        if found:
+            break
+    _last[match] = (clock.now(), found)
+    return found
+
+
+def _peers(match: Match) -> list[str]:
+    """Single addresses that are meant; without peers, the gateway."""
+    found = []
+    for peer in match.peers:
+        network = ipaddress.ip_network(peer, strict=False)
+        if network.num_addresses == 1:
+            found.append(str(network.network_address))
+    return found if match.peers else _gateways()
+
+
+def _gateways() -> list[str]:
+    found = []
+    for line in Path("/proc/self/net/route").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == "00000000" and int(fields[3], 16) & 2:
+            found.append(socket.inet_ntoa(struct.pack("=I", int(fields[2], 16))))
+    return found
+
+
+def _by_tcp(host: str, port: int) -> tuple[float, str] | None:
+    """A connection is answered, or refused, after one round trip."""
+    begun = clock.now()
+    try:
+        with socket.create_connection((host, port), timeout=PATIENCE):
+            pass
+    except ConnectionRefusedError:
+        pass
+    except OSError:
+        return None
+    return clock.now() - begun, f"{host} port {port}"
+
+
+def _by_icmp(host: str) -> tuple[float, str] | None:
+    six = ":" in host
+    family, protocol = (socket.AF_INET6, 58) if six else (socket.AF_INET, 1)
+    number = os.getpid() & 0xFFFF
+    body = struct.pack("!BBHHH", 128 if six else 8, 0, 0, number, 1)
+    if not six:
+        body = struct.pack("!BBHHH", 8, 0, _checksum(body), number, 1)
+    try:
+        with socket.socket(family, socket.SOCK_RAW, protocol) as asked:
+            asked.settimeout(PATIENCE)
+            asked.connect((host, 0))
+            begun = clock.now()
+            asked.send(body)
+            while clock.now() - begun < PATIENCE:
+                answer = asked.recv(2048)
+                payload = answer if six else answer[(answer[0] & 15) * 4 :]
+                if payload[0] in (0, 129) and struct.unpack_from("!H", payload, 4)[0] == number:
+                    return clock.now() - begun, host
+    except OSError:
+        pass
+    return None
+
+
+def _checksum(data: bytes) -> int:
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF

@@ -80,6 +80,7 @@ def _import_base(label: str) -> None:
         f"ENV PYTHONPATH=/{HOME}",
         "ENV PYTHONDONTWRITEBYTECODE=1",
         "ENV PATH=/usr/bin:/bin",
+        "ENV TERM=dumb",  # or nft complains of having no terminal when it is spoken to
     ]
     argv = ["docker", "import", *(word for change in changes for word in ("--change", change)), "-", BASE]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as importing:
@@ -162,10 +163,10 @@ def _folder(tar: tarfile.TarFile, folder: Path, name: str) -> list[Path]:
 
 
 def _plugins(tar: tarfile.TarFile) -> list[Path]:
-    """What tc and iptables load: tables of distributions, extensions."""
+    """What tc, iptables and nft load: tables of distributions, extensions, the dumbest of terminals."""
     triple = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     added: list[Path] = []
-    for name in (f"usr/lib/{triple}/tc", "usr/lib/tc", f"usr/lib/{triple}/xtables"):
+    for name in (f"usr/lib/{triple}/tc", "usr/lib/tc", f"usr/lib/{triple}/xtables", "lib/terminfo/d"):
         added += _folder(tar, Path("/", name), name)
     return added
 

@@ -1,0 +1,628 @@
+"""What helpers do to the container they stand at, performed for real: in cgroups of either version, on a real engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runner.cgroups import mounts
+from runner.errors import OperationFailed, Refused
+from runner.faults.cpu import Cpu
+from runner.faults.disk_fill import DiskFill
+from runner.faults.io import Io
+from runner.faults.kill import Kill
+from runner.faults.memory import Memory
+from runner.faults.pause import Pause
+from runner.faults.pids import Pids
+from runner.faults.record import Fault, Instance, Steps
+from runner.operations import Context, perform
+from runner.operations.context import Stand
+from runner.operations.record import (
+    Afar,
+    AfarGone,
+    CheckCounter,
+    CheckTarget,
+    Fill,
+    FillGone,
+    Operation,
+    Reading,
+    SignalTarget,
+    WriteFile,
+)
+from runner.operations.stand import cores, find_stand, limits, rss
+from runner.places import Engine, Post
+from tests.cluster_parts import container, missing, until
+
+MIB = 1 << 20
+HOST = Engine()
+NOBODY_S_ID = "f" * 64
+
+
+@dataclass(frozen=True)
+class There:
+    """A container, or what looks like one to a helper: directories named by its id, and a process in them."""
+
+    id: str
+
+    @property
+    def stand(self) -> Stand:
+        found = find_stand(self.id)
+        assert found is not None
+        return found
+
+    def instance(self) -> Instance:
+        stand = self.stand
+        return Instance(
+            target="shop",
+            name="shop.0",
+            platform="container",
+            engine=HOST,
+            container=self.id,
+            post=Post(engine=HOST, image="any", container=self.id),
+            cgroup_files=limits(stand),
+            cores=cores(stand),
+            rss=rss(stand),
+        )
+
+    def run(self, program: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
+        """Run a program of Python among its processes."""
+        join = f"import os\nfor d in {sorted(set(self.stand.cgroups.values()))!r}: open(d + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
+        code = join + textwrap.dedent(program)
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout)
+
+    @contextlib.contextmanager
+    def busy(self, program: str) -> Iterator[subprocess.Popen]:
+        """Let a program of Python go on among its processes."""
+        join = f"import os\nfor d in {sorted(set(self.stand.cgroups.values()))!r}: open(d + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
+        child = subprocess.Popen(
+            [sys.executable, "-c", join + "print('in', flush=True)\n" + textwrap.dedent(program)],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert child.stdout.readline() == b"in\n"
+            yield child
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+
+
+@pytest.fixture
+def there() -> Iterator[There]:
+    """Cgroups named as an engine names them, below every controller that is mounted, with a sleeper in them."""
+    if os.geteuid():
+        missing("cgroups are made by root only")
+    name = secrets.token_hex(32)
+    made = [root / name for _, root in dict(reversed(mounts())).items() if os.access(root, os.W_OK)]
+    made = list(dict.fromkeys(made))
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    try:
+        for path in made:
+            path.mkdir(exist_ok=True)
+            if (path / "cpuset.cpus").exists() and (path.parent / "cpuset.mems").exists():
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    (path / file).write_text((path.parent / file).read_text())
+            (path / "cgroup.procs").write_text(str(sleeper.pid))
+        yield There(name)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+        for path in made:
+            until(lambda path=path: not (path / "cgroup.procs").read_text())
+            path.rmdir()
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What a helper would perform, and its undo, at a container."""
+
+    steps: Steps
+    there: There
+
+    @property
+    def context(self) -> Context:
+        return Context(stand=self.there.stand)
+
+    def _all(self, operations: tuple[Operation, ...]) -> list[Reading]:
+        seen = [perform(each, self.context) for each in operations]
+        assert all(isinstance(each, Reading) for each in seen)
+        return seen
+
+    def do(self) -> list[Reading]:
+        (afar,) = (each for each in self.steps.do if isinstance(each, Afar))
+        return self._all(afar.do)
+
+    def confirm(self) -> list[Reading]:
+        (afar,) = (each for each in self.steps.do if isinstance(each, Afar))
+        return self._all(afar.confirm)
+
+    def undo(self) -> list[Reading]:
+        (gone,) = (each for each in self.steps.undo if isinstance(each, AfarGone))
+        return self._all(gone.undo)
+
+
+def inner(fault: Fault, there: There) -> Inner:
+    return Inner(fault.compile(there.instance()), there)
+
+
+def ok(readings: list[Reading]) -> bool:
+    assert readings
+    return all(reading.ok is True for reading in readings)
+
+
+def limits_of(there: There) -> dict[str, str]:
+    return {name: value for name, value in limits(there.stand).items() if name != "pids.current"}
+
+
+def share_of(child: subprocess.Popen, seconds: float = 0.6) -> float:
+    def used() -> int:
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before, began = used(), time.monotonic()
+    time.sleep(seconds)
+    return (used() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+
+
+# --- where it stands -------------------------------------------------------------------------------------------------
+
+
+def test_a_container_is_found_by_its_id_with_its_process_and_all_its_cgroups(there):
+    stand = there.stand
+    assert there.id in Path(f"/proc/{stand.pid}/cgroup").read_text()
+    assert all(there.id in directory for directory in stand.cgroups.values())
+    assert {"cpu.max", "cpu.cfs_quota_us"} & set(limits(stand))
+    assert {"memory.max", "memory.limit_in_bytes"} & set(limits(stand))
+    assert cores(stand) <= os.cpu_count()
+    assert 0 <= rss(stand) < 50 * MIB
+
+
+def test_the_main_process_is_the_oldest_not_one_that_joined_later(there):
+    main = there.stand.pid
+    with there.busy("import time; time.sleep(100)"):
+        assert there.stand.pid == main
+
+
+def test_nobody_stands_at_a_container_that_is_not_there():
+    assert find_stand(NOBODY_S_ID) is None
+    assert find_stand("") is None
+
+
+def test_a_path_of_the_container_needs_a_stand_and_stays_in_its_cgroup(there):
+    write = WriteFile(path="cgroup:/pids.max", value="10")
+    with pytest.raises(OperationFailed, match="only helpers"):
+        perform(write, Context())
+    for name in ("../pids.max", "/etc/passwd", ".."):
+        with pytest.raises(OperationFailed, match="no file of a cgroup"):
+            perform(WriteFile(path=f"cgroup:/{name}", value="10"), Context(stand=there.stand))
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+CASES = {
+    "pause": Pause(),
+    "cpu": Cpu(limit=0.15),
+    "memory": Memory(limit=96 * MIB),
+    "io": Io(read=1_000_000.0, write=2_000_000.0),
+    "pids": Pids(headroom=2),
+}
+every_limit = pytest.mark.parametrize("kind", CASES)
+
+
+@every_limit
+def test_a_limit_is_set_confirmed_to_stand_and_what_it_was_afterwards(there, kind):
+    before = limits_of(there)
+    act = inner(CASES[kind], there)
+    assert ok(act.do())
+    assert limits_of(there) != before
+    assert not [reading for reading in act.confirm() if reading.ok is False]
+    for _ in range(2):
+        assert ok(act.undo())
+        assert limits_of(there) == before
+
+
+@every_limit
+def test_undo_without_do_changes_nothing(there, kind):
+    before = limits_of(there)
+    assert ok(inner(CASES[kind], there).undo())
+    assert limits_of(there) == before
+
+
+@every_limit
+def test_what_was_not_done_is_not_confirmed(there, kind):
+    assert not ok(inner(CASES[kind], there).confirm())
+
+
+@every_limit
+def test_the_limits_of_a_container_that_is_gone_went_with_it(there, kind):
+    act = inner(CASES[kind], there)
+    gone = Stand(container=NOBODY_S_ID)
+    (undo,) = act.steps.undo
+    assert ok([perform(each, Context(stand=gone)) for each in undo.undo])
+
+
+def test_a_squeezed_container_gets_its_share_and_says_that_it_wanted_more(there):
+    with there.busy("while True: pass") as child:
+        until(lambda: share_of(child) > 0.15)
+        act = inner(Cpu(limit=0.05 / cores(there.stand)), there)
+        act.do()
+        assert share_of(child) < 0.1
+        until(lambda: ok(act.confirm()))
+        act.undo()
+        until(lambda: share_of(child) > 0.15)
+
+
+def test_an_idle_container_does_not_tell_whether_it_is_squeezed(there):
+    act = inner(Cpu(limit=0.2), there)
+    act.do()
+    seen = [reading.ok for reading in act.confirm()]
+    assert seen[0] is True
+    assert None in seen
+    act.undo()
+
+
+def test_a_counter_that_runs_faster_than_allowed_is_no_effect(there):
+    usage = "cpu.stat" if "cpu.max" in limits(there.stand) else "cpuacct.usage"
+    key, second = ("usage_usec", 1e6) if usage == "cpu.stat" else ("", 1e9)
+    with there.busy("while True: pass"):
+        check = CheckCounter(path=f"cgroup:/{usage}", key=key, fastest=0.01 * second)
+        assert perform(check, Context(stand=there.stand)).ok is False
+
+
+def test_memory_ends_at_the_limit_and_is_there_again_after_it(there):
+    take = f"b = bytearray({160 * MIB}); print('had it')"
+    assert "had it" in there.run(take).stdout
+    act = inner(Memory(limit=96 * MIB), there)
+    act.do()
+    assert there.run(take).returncode == -signal.SIGKILL
+    assert ok(act.confirm())
+    act.undo()
+    assert "had it" in there.run(take).stdout
+
+
+def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_once(there):
+    with there.busy(
+        f"b = bytearray({120 * MIB})\nimport time\nprint('has', flush=True)\ntime.sleep(100)"
+    ) as child:
+        assert child.stdout.readline() == b"has\n"
+        if "memory.high" not in limits(there.stand):
+            with pytest.raises(Refused, match=r"holds .* write a limit above"):
+                inner(Memory(limit=48 * MIB), there)
+            return
+        act = inner(Memory(limit=48 * MIB), there)
+        act.do()
+        assert child.poll() is None
+        act.undo()
+        assert child.poll() is None
+
+
+def test_nobody_can_be_started_beyond_the_headroom(there):
+    forks = """
+    import os, time
+    made = 0
+    try:
+        for _ in range(6):
+            if os.fork() == 0: time.sleep(3); os._exit(0)
+            made += 1
+    except BlockingIOError: pass
+    print(made)
+    """
+    assert there.run(forks).stdout.strip() == "6"
+    until(lambda: int(limits(there.stand)["pids.current"]) == 1)
+    act = inner(Pids(headroom=3), there)  # one of them is the program itself
+    act.do()
+    assert there.run(forks).stdout.strip() == "2"
+    assert ok(act.confirm())
+    act.undo()
+
+
+def test_a_frozen_container_stands_and_goes_on(there):
+    with there.busy("while True: pass") as child:
+        act = inner(Pause(), there)
+        act.do()
+        assert ok(act.confirm())
+        assert share_of(child) == 0
+        act.undo()
+        until(lambda: share_of(child, 0.2) > 0.1)
+
+
+def test_disks_are_as_slow_as_asked_and_as_fast_as_before(there, tmp_path):
+    if not limits(there.stand)["disks"] or not _on_a_disk(tmp_path, limits(there.stand)["disks"]):
+        missing("no file system here lies on a disk that can be throttled")
+    (tmp_path / "data").write_bytes(os.urandom(4 * MIB))
+    read = f"""
+    import os, mmap, time
+    fd, block = os.open({str(tmp_path / "data")!r}, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 1 << 18)
+    began = time.monotonic()
+    while os.readv(fd, [block]): pass
+    print(time.monotonic() - began)
+    """
+    assert float(there.run(read).stdout) < 1
+    act = inner(Io(read=2.0 * MIB), there)
+    act.do()
+    act.confirm()
+    assert float(there.run(read).stdout) > 1.2
+    assert ok(act.confirm())
+    act.undo()
+    assert float(there.run(read).stdout) < 1
+
+
+def _on_a_disk(folder: Path, numbers: str) -> bool:
+    device = folder.stat().st_dev
+    return f"{os.major(device)}:{os.minor(device)}" in numbers.split()
+
+
+def test_a_limit_that_somebody_else_set_is_left_alone(there):
+    act = inner(Pids(headroom=5), there)
+    act.do()
+    (Path(there.stand.cgroups.get("pids") or there.stand.cgroups["v2"]) / "pids.max").write_text("77")
+    (reading,) = act.undo()
+    assert reading.ok is False
+    assert "somebody else wrote it" in reading.evidence
+    assert limits(there.stand)["pids.max"] == "77"
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_main_process_is_stopped_goes_on_and_dies(there):
+    context = Context(stand=there.stand)
+    assert perform(CheckTarget(expect="running"), context).ok
+    assert perform(SignalTarget(signal="STOP"), context).ok
+    assert perform(CheckTarget(expect="stopped"), context).ok
+    assert perform(SignalTarget(signal="CONT"), context).ok
+    assert perform(CheckTarget(expect="gone"), context).ok is False
+    assert perform(SignalTarget(signal="KILL"), context).ok
+    assert perform(CheckTarget(expect="gone"), context).ok
+    assert perform(SignalTarget(signal="KILL"), context).ok is False, "it was gone: nothing was killed"
+    assert perform(SignalTarget(signal="CONT"), context).ok, "the undo of a life that is over is done"
+
+
+def test_a_number_that_is_another_s_by_now_is_not_signalled(there):
+    stranger = subprocess.Popen(["sleep", "100"])
+    try:
+        context = Context(stand=Stand(container=there.id, pid=stranger.pid, cgroups=there.stand.cgroups))
+        assert perform(SignalTarget(signal="KILL"), context).ok is False
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+# --- a full disk -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def volume(there, tmp_path) -> Iterator[Path]:
+    """A small file system of its own."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], check=False).returncode:
+        missing("no file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def used(folder: Path) -> float:
+    facts = os.statvfs(folder)
+    return 1 - facts.f_bavail / facts.f_blocks
+
+
+def filled(there: There, folder: Path, share: float) -> tuple[Afar, AfarGone]:
+    steps = DiskFill(share=share, folder=str(folder)).compile(there.instance())
+    return steps.do[0], steps.undo[0]
+
+
+def test_a_volume_is_filled_to_its_share_without_a_trace_and_free_again(there, volume):
+    (volume / "theirs").write_bytes(b"x" * MIB)
+    do, undo = filled(there, volume, 0.8)
+    context = Context(stand=there.stand)
+    assert perform(do.confirm[0], context).ok is False
+    held = perform(do.do[0], context)
+    held.tick()
+    assert held.reading.ok
+    assert used(volume) == pytest.approx(0.8, abs=0.01)
+    assert [entry.name for entry in volume.iterdir()] == ["theirs"]
+    assert perform(do.confirm[0], context).ok
+    held.release()
+    assert perform(undo.undo[0], context).ok
+    assert used(volume) < 0.05
+    assert (volume / "theirs").read_bytes() == b"x" * MIB
+
+
+def test_some_space_is_always_left(there, volume):
+    do, _ = filled(there, volume, 1.0)
+    held = perform(do.do[0], Context(stand=there.stand))
+    assert 0.93 < used(volume) < 0.97
+    held.release()
+
+
+def test_a_volume_that_is_fuller_already_is_not_filled(there, volume):
+    (volume / "theirs").write_bytes(b"x" * 30 * MIB)
+    do, _ = filled(there, volume, 0.5)
+    with pytest.raises(OperationFailed, match="full already"):
+        perform(do.do[0], Context(stand=there.stand))
+
+
+def test_the_kernel_gives_the_space_back_when_the_holder_is_killed(there, volume):
+    code = f"""
+    from runner.operations import Context, perform
+    from runner.operations.stand import find_stand
+    from runner.operations.record import Fill
+    held = perform(Fill(folder={str(volume)!r}, name="fill", share=0.8), Context(stand=find_stand({there.id!r})))
+    print("held", flush=True)
+    import time; time.sleep(100)
+    """
+    holder = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
+    with contextlib.closing(holder.stdout):
+        assert holder.stdout.readline() == b"held\n"
+        assert used(volume) > 0.75
+        holder.kill()
+        holder.wait()
+    assert used(volume) < 0.05
+    assert not list(volume.iterdir())
+
+
+def test_a_target_that_ends_gets_its_space_back(there, volume):
+    do, _ = filled(there, volume, 0.8)
+    held = perform(do.do[0], Context(stand=there.stand))
+    os.kill(there.stand.pid, signal.SIGKILL)
+    until(lambda: held.tick() and used(volume) < 0.05)
+    assert held.reading.ok is False
+
+
+def test_links_that_the_target_laid_are_never_followed(there, volume, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (volume / "way-out").symlink_to(outside)
+    (volume / "trap").symlink_to(outside / "file")
+    context = Context(stand=there.stand)
+    for operation in (
+        Fill(folder=f"{volume}/way-out", name="fill", share=0.5),
+        Fill(folder=f"{volume}/way-out/below", name="fill", share=0.5),
+        Fill(folder=str(volume), name="trap", share=0.5),
+        Fill(folder=f"{volume}/../outside", name="fill", share=0.5),
+        Fill(folder=str(volume), name="../outside/fill", share=0.5),
+    ):
+        with pytest.raises(OperationFailed):
+            perform(operation, context)
+    assert perform(FillGone(folder=str(volume), name="trap"), context).ok is False
+    assert (volume / "trap").is_symlink()
+    assert not list(outside.iterdir())
+
+
+def test_a_name_that_is_left_of_a_holder_killed_between_two_calls_is_removed(there, volume):
+    (volume / "fill").touch()
+    context = Context(stand=there.stand)
+    with pytest.raises(OperationFailed, match="there already"):
+        perform(Fill(folder=str(volume), name="fill", share=0.5), context)
+    assert perform(FillGone(folder=str(volume), name="fill"), context).ok
+    assert not list(volume.iterdir())
+
+
+# --- a real engine ---------------------------------------------------------------------------------------------------
+
+
+def at(made) -> There:
+    made.reload()
+    return There(made.id)
+
+
+def test_a_real_container_is_squeezed_and_let_go(engine):
+    with container(engine, "sh", "-c", "while :; do :; done") as made:
+        there = at(made)
+        before = limits_of(there)
+        assert there.stand.pid == made.attrs["State"]["Pid"]
+        act = inner(Cpu(limit=0.1), there)
+        assert ok(act.do())
+        until(lambda: ok(act.confirm()))
+        assert ok(act.undo())
+        assert limits_of(there) == before
+
+
+def test_a_real_container_is_frozen_and_thawed_and_its_engine_never_knows(engine):
+    with container(engine, "sh", "-c", "while :; do :; done") as made:
+        act = inner(Pause(), at(made))
+        assert ok(act.do())
+        assert ok(act.confirm())
+        assert ok(act.undo())
+        assert at(made).stand
+        assert not made.attrs["State"]["Paused"]
+
+
+def test_a_restarted_real_container_is_as_its_engine_made_it_and_its_undo_is_clean(engine):
+    with container(engine, mem_limit="256m") as made:
+        there = at(made)
+        before = limits_of(there)
+        act = inner(Memory(limit=96 * MIB), there)
+        act.do()
+        made.restart(timeout=0)
+        assert ok(act.undo())
+        assert limits_of(at(made)) == before
+
+
+def test_the_root_of_a_real_container_is_reached_and_nothing_else(engine):
+    with container(
+        engine, "sh", "-c", "ln -s / /data/all; exec sleep 1000", tmpfs={"/data": "size=20m"}
+    ) as made:
+        until(lambda: made.exec_run(["test", "-L", "/data/all"]).exit_code == 0)
+        there = at(made)
+        do, undo = filled(there, Path("/data"), 0.9)
+        context = Context(stand=there.stand)
+        held = perform(do.do[0], context)
+        assert perform(do.confirm[0], context).ok
+        full = made.exec_run(["dd", "if=/dev/zero", "of=/data/more", "bs=1M", "count=10"])
+        assert full.exit_code
+        held.release()
+        assert perform(undo.undo[0], context).ok
+        with pytest.raises(OperationFailed, match="a link"):
+            perform(Fill(folder="/data/all/tmp", name="fill", share=0.9), context)
+
+
+def test_a_real_container_s_main_process_dies_of_sigkill(engine):
+    with container(engine) as made:
+        context = Context(stand=at(made).stand)
+        assert perform(SignalTarget(signal="KILL"), context).ok
+        until(lambda: at(made) and not made.attrs["State"]["Running"])
+        assert perform(CheckTarget(expect="gone"), context).ok
+
+
+@pytest.mark.parametrize(("how", "expected"), [("kill", 137), ("stop", 137)])
+def test_a_real_container_is_killed_confirmed_and_started_again(engine, how, expected):
+    with container(engine, stop_signal="SIGTERM") as made:
+        steps = Kill(how=how).compile(_living(made))
+        assert all(perform(each, Context()).ok is False for each in steps.confirm)
+        assert ok([perform(each, Context()) for each in steps.do])
+        assert ok([perform(each, Context()) for each in steps.confirm])
+        assert at(made)
+        assert made.attrs["State"]["ExitCode"] == expected
+        for _ in range(2):
+            assert ok([perform(each, Context()) for each in steps.undo])
+        assert at(made)
+        assert made.attrs["State"]["Running"]
+        assert all(perform(each, Context()).ok for each in steps.confirm), "that life is over all the same"
+
+
+def test_a_real_container_is_removed_where_nobody_wants_it_back(engine):
+    with container(engine) as made:
+        steps = Kill(how="rm", restart="never").compile(_living(made))
+        assert steps.undo == ()
+        assert ok([perform(each, Context()) for each in (*steps.do, *steps.confirm)])
+
+
+def _living(made) -> Instance:
+    made.reload()
+    started = made.attrs["State"]["StartedAt"]
+    return Instance(
+        target="shop", name="shop.0", platform="container", engine=HOST, container=made.id, started=started
+    )
+
+
+# --- version 2 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(600)
+def test_version_2_on_a_stock_kernel():
+    vm = os.environ.get("SQUALL_VM", "")
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("this kernel has version 2 itself; the other tests used it")
+    if not shutil.which(vm):
+        missing("set SQUALL_VM to a command that runs its arguments as root on a stock kernel with cgroup v2")
+    tests = ["-m", "pytest", "-p", "pytest_timeout", "-q", __file__, "-k", "not real_container"]
+    inside = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, *tests]
+    done_there = subprocess.run([vm, *inside], capture_output=True, text=True, timeout=590)
+    assert done_there.returncode == 0, done_there.stdout[-3000:] + done_there.stderr[-1000:]

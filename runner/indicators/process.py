@@ -11,6 +11,7 @@ import psutil
 from runner.clock import lease_now
 from runner.errors import ProbeFailed
 from runner.faults.record import Instance
+from runner.indicators.elsewhere import Elsewhere
 from runner.indicators.probe import Reading
 from runner.operations.record import Identity
 from runner.processes import identify, state_of
@@ -37,10 +38,14 @@ class ProcessProbe:
         self._target = indicator.target
         self._instances = instances
         self._measure = _Cpu() if indicator.measure == "cpu" else _Gauge(_GAUGES[indicator.measure])
+        self._elsewhere = Elsewhere(indicator.measure)
 
     def read(self) -> list[Reading]:
         """Read now. Raises ProbeFailed where no process of the target lives."""
-        living = [each for each in self._instances(self._target) if each.process is not None]
+        everyone = self._instances(self._target)
+        if elsewhere := [each for each in everyone if each.container or each.pod is not None]:
+            return self._elsewhere.read(elsewhere)
+        living = [each for each in everyone if each.process is not None]
         if not living:
             raise ProbeFailed(f"{self._target}: none of its processes runs")
         return self._measure.read(_members(living))

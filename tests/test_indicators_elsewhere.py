@@ -1,0 +1,45 @@
+"""Indicators of containers and pods: what the engine and the kubelet tell of them."""
+
+import time
+
+from runner.faults.record import Instance, Pod
+from runner.indicators.elsewhere import Elsewhere
+from runner.places import Cluster, Engine
+from tests.cluster_parts import container, pods, until
+
+BUSY = ("sh", "-c", "while :; do :; done")
+
+
+def test_a_container_is_measured_by_its_engine(engine):
+    with container(engine, *BUSY) as made:
+        busy = Instance(
+            target="shop", name="shop.0", platform="container", engine=Engine(), container=made.id
+        )
+        cpu, rss = Elsewhere("cpu"), Elsewhere("rss")
+        assert cpu.read([busy]) == []  # a share needs two looks
+        time.sleep(1.0)
+        assert 0.1 < cpu.read([busy])[0].value < 1.2
+        assert 10_000 < rss.read([busy])[0].value < 50 << 20
+
+
+def test_a_container_that_is_gone_is_no_data():
+    gone = Instance(target="shop", name="shop.0", platform="container", engine=Engine(), container="f" * 64)
+    reading = Elsewhere("rss").read([gone])[0]
+    assert reading.value is None
+    assert reading.error
+
+
+def test_a_pod_is_measured_by_its_kubelet(cluster):
+    with pods(cluster) as [made]:
+        where = Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context)
+        meta = made.metadata
+        pod = Pod(
+            cluster=where,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            node=made.spec.node_name,
+        )
+        one = Instance(target="shop", name="shop.0", platform="pod", container="f" * 64, pod=pod)
+        measure = Elsewhere("rss")
+        assert until(lambda: measure.read([one])[0].value, every=1.0) > 10_000

@@ -94,7 +94,7 @@ def of_label(engine: Any, label: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: json.dumps(each, sort_keys=True))
 
 
-def of_namespace(engine: Any, cluster: Any, namespace: str) -> dict[str, Any]:
+def of_namespace(engine: Any, cluster: Any, namespace: str, *, selector: str = "") -> dict[str, Any]:
     """Read a namespace: its workloads as asked for, and each pod that is not on its way out."""
     seen: dict[str, Any] = {
         f"deployment/{each.metadata.name}": {
@@ -102,15 +102,17 @@ def of_namespace(engine: Any, cluster: Any, namespace: str) -> dict[str, Any]:
             "ready": each.status.ready_replicas,
             "labels": each.metadata.labels,
         }
-        for each in cluster.apps.list_namespaced_deployment(namespace).items
+        for each in cluster.apps.list_namespaced_deployment(namespace, label_selector=selector).items
     }
     pods = []
-    for pod in cluster.core.list_namespaced_pod(namespace).items:
+    for pod in cluster.core.list_namespaced_pod(namespace, label_selector=selector).items:
         if pod.metadata.deletion_timestamp is None:
             identity = pod.status.container_statuses[0].container_id.rpartition("/")[2]
             facts = of_container(engine, identity)
-            facts["owner"] = (pod.metadata.owner_references or [pod.metadata])[0].name
-            facts["labels"] = pod.metadata.labels
+            facts["owner"] = [each.kind for each in pod.metadata.owner_references or []]
+            facts["labels"] = {
+                key: value for key, value in pod.metadata.labels.items() if key != "pod-template-hash"
+            }
             pods.append(facts)
     seen["pods"] = sorted(pods, key=lambda each: json.dumps(each, sort_keys=True))
     return seen

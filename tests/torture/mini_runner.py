@@ -3,6 +3,7 @@
     mini_runner run FOLDER RUN VICTIM-PID {"cycles": n, "lease": s, "die": "injected" | "", "kind": "pause"}
     mini_runner rollback FOLDER RUN
 
+Of kind `acts` it does those of the file that `acts` names, once, and holds them until a signal asks it to undo.
 It says what it does, one word a line. Lost its guardian, it rolls back, as the real one does.
 """
 
@@ -17,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
+
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
 from runner.guardian import launch
@@ -26,6 +29,7 @@ from runner.guardian.state import MachineLock
 from runner.operations.record import Act, CheckLink, CheckProcess, Identity, LinkSet, Run, Signal, Spawn, Stop
 
 PATIENCE = 15.0
+REMOTE = 45.0  # where helpers do it, whom an engine that hangs may keep waiting
 
 
 def main() -> None:
@@ -60,7 +64,13 @@ class Mini:
     def __init__(self, folder: Path, run: str, victim: int, how: dict, lock: MachineLock) -> None:
         self.folder, self.name, self.how, self.lock = folder, run, how, lock
         self.victim = processes.identify(victim)
-        self.acts = 0
+        self.asked = threading.Event()
+        self.given: list[Act] = []
+        if how.get("kind") == "acts":
+            self.given = msgspec.json.decode(Path(how["acts"]).read_bytes(), type=list[Act])
+            self.how["cycles"] = len(self.given)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: self.asked.set())
 
     def run(self) -> int:
         try:
@@ -114,20 +124,27 @@ class Mini:
             guardian.inject(first.id).result(PATIENCE)
             self.victim = processes.identify(other)
             (self.folder / "mark").touch()
+        patience = REMOTE if self.given else PATIENCE
         for number in range(self.how.get("cycles", 1)):
             act = self.act(number)
             say("arming")
-            guardian.arm(act).result(PATIENCE)
+            guardian.arm(act).result(patience)
             say("injecting")
-            guardian.inject(act.id).result(PATIENCE)
+            guardian.inject(act.id).result(patience)
             say("injected")
             if self.how.get("die") == "injected":
                 os.kill(os.getpid(), signal.SIGKILL)
-            guardian.confirm(act.id).result(PATIENCE)
-            guardian.lost.wait(self.how.get("hold", 0.02))
+            guardian.confirm(act.id).result(patience)
+            self.hold(guardian)
             say("undoing")
-            guardian.undo(act.id).result(PATIENCE)
+            guardian.undo(act.id).result(patience)
             say("undone")
+
+    def hold(self, guardian: GuardianClient) -> None:
+        until = clock.now() + self.how.get("hold", 0.02)
+        while (left := until - clock.now()) > 0 and not self.asked.is_set():
+            if guardian.lost.wait(min(left, 0.01 if self.given else left)):
+                return
 
     def start(self, guardian: GuardianClient) -> Act:
         """What the run starts itself: a sleeper, or the proxy of a link to the victim's port."""
@@ -158,6 +175,8 @@ class Mini:
         )
 
     def act(self, number: int) -> Act:
+        if self.given:
+            return self.given[number]
         if self.how.get("kind") == "link":
             return self.blackhole(number)
         assert isinstance(self.victim, Identity)

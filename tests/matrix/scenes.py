@@ -1,0 +1,292 @@
+"""The scenes of the matrix: what is hurt, what it was like before, and a quick look whether it is hurt now."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from runner.preparation import prepare
+from tests.cluster_api import reachable_from_pods, trust
+from tests.cluster_parts import connected, container, deployment, reached, until
+from tests.fingerprints import difference, of_cgroup, of_container, of_namespace, of_nodes
+from tests.helper_image import IMAGE
+
+ELSEWHERE = "203.0.113.9"  # nobody's: what is cut off there hurts nobody
+SERVING = (
+    "python3",
+    "-m",
+    "scenarios.shop.web",
+    "--host",
+    "0.0.0.0",
+    "--port",
+    "8080",
+    "--store",
+    "127.0.0.1:1",
+)
+LEASE = 2.0  # seconds, of the helpers
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fault with its knobs, on what, and which quick look sees it."""
+
+    name: str
+    knobs: str
+    target: str = "victim"
+    looks: str = "network"
+    needs: str = ""  # netem
+
+
+NETWORK = (
+    Kind("blackhole", "", target="way"),
+    Kind("reset", "", target="way"),
+    Kind("refuse", "", target="way"),
+    Kind("partition", f"peers: [{ELSEWHERE}]"),
+    Kind("dns", "answer: nxdomain"),
+    Kind("http", "port: 8080, status: 503"),
+    Kind("bandwidth", "rate: 1MiB/s"),
+    Kind("latency", "delay: 50ms", needs="netem"),
+    Kind("loss", "share: 20%", needs="netem"),
+)
+CGROUP = (
+    Kind("cpu", "limit: 20%", looks="cgroup"),
+    Kind("memory", "limit: 64MiB", looks="cgroup"),
+    Kind("pids", "headroom: 5", looks="cgroup"),
+    Kind("io", "read: 1MiB/s", looks="cgroup"),
+    Kind("pause", "", looks="stopped"),
+)
+DOCKER = (
+    *NETWORK, *CGROUP,
+    Kind("kill", "", looks="ended"),
+    Kind("restart", "", looks="ended"),
+    Kind("disk_fill", "folder: /tmp, share: 30%", looks="files"),  # a tmpfs of 32 MiB
+)  # fmt: skip
+KUBERNETES = (
+    *NETWORK, *CGROUP,
+    Kind("kill", "how: delete", looks="pods"),
+    Kind("scale", "replicas: 1", looks="workload"),
+    Kind("restart", "", looks="pods"),
+    Kind("cordon", "", target="node", looks="node"),
+    Kind("taint", "key: squall.test/matrix, value: 'yes'", target="node", looks="node"),
+)  # fmt: skip
+
+
+class Scene:
+    """One kind of fault and its target, for many tries; use as a context."""
+
+    platform = ""
+
+    def __init__(self, kind: Kind, folder: Path) -> None:
+        self.kind, self.folder = kind, folder
+        self._parts = contextlib.ExitStack()
+        self._hosts: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self.engine = self._parts.enter_context(contextlib.closing(connected()))
+        self.set_up()
+        self.before = self.fingerprint()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.close()
+
+    def prepared(self) -> tuple[str, list[Any]]:
+        """Let Squall itself prepare a run here; return its name and its acts."""
+        scenario = self.folder / "matrix.yaml"
+        knobs = f", {self.kind.knobs}" if self.kind.knobs else ""
+        scenario.write_text(
+            "squall: 1\ntitle: One cell of the matrix\nbefore: 1s\nafter: 1s\nfaults:\n"
+            f"  hurt: {{kind: {self.kind.name}, target: {self.kind.target}, at: 0s, for: 60s, pick: 1{knobs}}}\n"
+        )
+        environment = self.folder / "here.yaml"
+        environment.write_text(self.environment())
+        [ready] = prepare(scenario, environment=str(environment), settings={})
+        return ready.plan.run, [act for harm in ready.plan.harms for act in harm.acts]
+
+    def aim(self, acts: list[Any]) -> None:
+        """Note whom the acts are about, and what that one is like now."""
+        raise NotImplementedError
+
+    def hurt(self) -> bool:
+        """Look quickly whether the one who was aimed at is not as it was."""
+        try:
+            return self.look() != self.well
+        except OSError:  # it ended under our eyes
+            return True
+
+    def look(self) -> Any:
+        """What the quick look sees."""
+        match self.kind.looks:
+            case "network":
+                script = "nft list tables; tc qdisc show"
+                inside = ["nsenter", "-t", str(self.host_pid()), "-n", "sh", "-c", script]
+                return subprocess.run(inside, capture_output=True, text=True, check=False).stdout
+            case "cgroup":
+                return of_cgroup(self.host_pid())
+            case "stopped":
+                stopped = [value for name, value in of_cgroup(self.host_pid()).items() if "freeze" in name]
+                return stopped, _state(self.host_pid())
+            case "files":
+                return sorted(path.name for path in Path(f"/proc/{self.host_pid()}/root/tmp").iterdir())
+            case "ended":
+                return self.state()["Running"]
+        raise NotImplementedError(self.kind.looks)
+
+    def state(self) -> dict[str, Any]:
+        return self.engine.api.inspect_container(self.container)["State"]
+
+    def host_pid(self) -> int:
+        """The pid of the target's main process; asked again only when that is gone."""
+        pid = self._hosts.get(self.container, 0)
+        if not pid or not Path(f"/proc/{pid}").exists():
+            pid = self.state()["Pid"]
+            if not pid:
+                raise ProcessLookupError(self.container)
+            self._hosts[self.container] = pid
+        return pid
+
+    def differences(self) -> list[str]:
+        """What is not as it was before, in full."""
+        return difference(self.before, self.fingerprint())
+
+    set_up: Callable[[], None]
+    fingerprint: Callable[[], Any]
+    environment: Callable[[], str]
+    container = ""
+    well: Any = None
+
+
+def _state(pid: int) -> str:
+    return "stopped" if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt" else ""
+
+
+def container_of(acts: list[Any]) -> str:
+    """Find the container that acts are about."""
+    for act in acts:
+        for operation in act.do:
+            post = getattr(operation, "post", None)
+            found = (post.container if post else "") or getattr(operation, "container", "")
+            if found:
+                return str(found)
+    return ""
+
+
+class OnDocker(Scene):
+    """A container that serves pages."""
+
+    platform = "docker"
+
+    def set_up(self) -> None:
+        self.made = self._parts.enter_context(
+            container(self.engine, *SERVING, image=IMAGE, tmpfs={"/tmp": "size=32m"})
+        )
+        self.container = self.made.id
+
+    def environment(self) -> str:
+        return textwrap.dedent(f"""
+            targets:
+              victim: {{docker: {{name: {self.made.name}}}}}
+              way: {{link: {{from: victim, to: {ELSEWHERE}, port: 8900}}}}
+            helper: {{image: '{IMAGE}', lease: {LEASE:g}s}}
+        """)
+
+    def aim(self, acts: list[Any]) -> None:
+        self.well = self.look()
+
+    def fingerprint(self) -> Any:
+        return of_container(self.engine, self.container)
+
+
+class OnKubernetes(Scene):
+    """A deployment of pods that serve pages, on a cluster whose engine is this machine's."""
+
+    platform = "kubernetes"
+
+    def set_up(self) -> None:
+        self.cluster = reached()
+        core = self.cluster.core
+        self._parts.enter_context(contextlib.closing(core.api_client))
+        self._parts.enter_context(reachable_from_pods(core))
+        made = self._parts.enter_context(deployment(self.cluster, *SERVING, image=IMAGE))
+        self.namespace = made.metadata.namespace
+        trust(core, self.namespace)
+        _let_everything(core, self.namespace)
+        self._parts.callback(_let_nothing, core, self.namespace)
+
+    def environment(self) -> str:
+        there = f"kubeconfig: {self.cluster.kubeconfig}, context: {self.cluster.context}"
+        return textwrap.dedent(f"""
+            targets:
+              victim: {{kubernetes: {{{there}, namespace: {self.namespace}, workload: deployment/web}}}}
+              node: {{kubernetes: {{{there}, nodes: '*'}}}}
+              way: {{link: {{from: victim, to: {ELSEWHERE}, port: 8900}}}}
+            helper: {{image: '{IMAGE}', lease: {LEASE:g}s, namespace: {self.namespace}, service_account: default}}
+        """)
+
+    def aim(self, acts: list[Any]) -> None:
+        self.container = container_of(acts) or self.container
+        self.well = self.look()
+
+    def look(self) -> Any:
+        match self.kind.looks:
+            case "pods":
+                return sorted(pod.metadata.uid for pod in self._pods()), True
+            case "workload":
+                return self.cluster.apps.read_namespaced_deployment("web", self.namespace).spec.replicas
+            case "node":
+                return of_nodes(self.cluster)
+        return super().look()
+
+    def hurt(self) -> bool:
+        if self.kind.looks != "pods":
+            return super().hurt()
+        pods = self._pods()
+        return len(pods) != 2 or not all(_ready(pod) for pod in pods)
+
+    def _pods(self) -> list[Any]:
+        found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector="app=web").items
+        return [pod for pod in found if pod.metadata.deletion_timestamp is None]
+
+    def fingerprint(self) -> Any:
+        def settled() -> bool:
+            every = self.cluster.core.list_namespaced_pod(self.namespace, label_selector="app=web").items
+            return len(every) == 2 and all(_ready(pod) for pod in every)
+
+        with contextlib.suppress(AssertionError):
+            until(settled, every=0.1)
+        return json.loads(
+            json.dumps(
+                [
+                    of_namespace(self.engine, self.cluster, self.namespace, selector="app=web"),
+                    of_nodes(self.cluster),
+                ],
+                default=str,
+            )
+        )
+
+
+def _ready(pod: Any) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
+
+
+def _let_everything(core: Any, namespace: str) -> None:
+    """Bind the reverter's account of *namespace* to all rights: which of them suffice is shown by the RBAC tests."""
+    import kubernetes
+
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    kubernetes.client.RbacAuthorizationV1Api(core.api_client).create_cluster_role_binding(
+        {"metadata": {"name": namespace}, "subjects": [subject], "roleRef": role}
+    )
+
+
+def _let_nothing(core: Any, namespace: str) -> None:
+    import kubernetes
+
+    kubernetes.client.RbacAuthorizationV1Api(core.api_client).delete_cluster_role_binding(namespace)

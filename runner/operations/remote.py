@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runner.errors import OperationFailed
+from runner.operations.cluster_objects import perform_check_kube
+from runner.operations.clusters import perform_kube_call
 from runner.operations.containers import perform_check_container, perform_docker_call
 from runner.operations.record import CheckContainer, CheckKube, DockerCall, KubeCall, Reading
 
@@ -14,5 +15,7 @@ def perform_remote(operation: DockerCall | CheckContainer | KubeCall | CheckKube
             return perform_docker_call(operation)
         case CheckContainer():
             return perform_check_container(operation)
-        case _:
-            raise OperationFailed("not here yet")
+        case KubeCall():
+            return perform_kube_call(operation)
+        case CheckKube():
+            return perform_check_kube(operation)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from runner.errors import OperationFailed
 from runner.places import Cluster
 from runner.remote.calling import TIMEOUT, ApiError, call, upgrade
-from runner.remote.kubeconfig import Access, access_of
+from runner.remote.kubeconfig import IN_CLUSTER, Access, access_of
 from runner.remote.websocket import PROTOCOL, PodStream
 
 __all__ = ["ApiError", "ClusterClient"]
@@ -93,7 +93,8 @@ class ClusterClient:
         return _read(call(self._way, verb, self._way.prefix + path, body=body, query=query, content=content))
 
     def _verify(self) -> None:
-        if self.cluster.uid and not self._verified:
+        inside = self.cluster.kubeconfig == IN_CLUSTER  # it can be no other, and need not see kube-system
+        if self.cluster.uid and not inside and not self._verified:
             self.uid()
 
 

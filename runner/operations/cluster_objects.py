@@ -1,0 +1,101 @@
+"""Objects of a cluster as they read now, and what of them is as expected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from runner.operations.record import CheckKube, KubeCall, Reading
+from runner.remote.kubernetes import ApiError, ClusterClient
+
+_PLURALS = {
+    "deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets",
+}  # fmt: skip
+
+
+def path_of(meant: KubeCall | CheckKube) -> str:
+    """Where the API has an object."""
+    match meant.kind:
+        case "node":
+            return f"/api/v1/nodes/{meant.name}"
+        case "pod":
+            return f"/api/v1/namespaces/{meant.namespace}/pods/{meant.name}"
+        case kind:
+            return f"/apis/apps/v1/namespaces/{meant.namespace}/{_PLURALS[kind]}/{meant.name}"
+
+
+def object_of(
+    client: ClusterClient, meant: KubeCall | CheckKube, *, scale: bool = False
+) -> dict[str, Any] | None:
+    """Read the object that is meant, or its scale; None where it is gone, though another may bear its name."""
+    try:
+        there: dict[str, Any] = client.get(path_of(meant) + ("/scale" if scale else ""))
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+    return None if meant.uid and there["metadata"]["uid"] != meant.uid else there
+
+
+def perform_check_kube(operation: CheckKube) -> Reading:
+    """Read the object and compare."""
+    named = f"{operation.kind} {operation.name}"
+    there = object_of(ClusterClient(operation.cluster), operation, scale=operation.expect == "scale")
+    if there is None:
+        return Reading(ok=operation.expect == "gone", evidence=f"{named} is gone")
+    match operation.expect:
+        case "gone":
+            return Reading(ok=False, evidence=f"{named} is there")
+        case "ready":
+            ok, seen = _ready(operation.kind, there)
+            return Reading(ok=ok, evidence=f"{named}: {seen}")
+        case "taint":
+            ours = json.loads(operation.value)
+            now = taint_in(there, ours)
+            ok = now is not None and now.get("value", "") == ours.get("value", "")
+            return Reading(ok=ok, evidence=f"{named} is {'' if ok else 'not '}tainted with {operation.value}")
+        case name:
+            seen = property_of(name, there)
+            return Reading(ok=seen == operation.value, evidence=f"{named}: {name} reads {seen}")
+
+
+def property_of(name: str, there: dict[str, Any]) -> str:
+    """Read a property as KubeCall writes it."""
+    match name:
+        case "scale":
+            return str(there["spec"].get("replicas", 0))  # of a Scale, which leaves a zero out
+        case "cordon":
+            return str(bool(there["spec"].get("unschedulable"))).lower()
+        case _:
+            annotations = there["spec"]["template"]["metadata"].get("annotations") or {}
+            return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
+
+
+def taint_in(node: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any] | None:
+    """Find the taint of the same key and effect; a node has at most one."""
+    taints = node["spec"].get("taints") or []
+    return next((taint for taint in taints if same_taint(taint, ours)), None)
+
+
+def same_taint(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether two are of the same key and effect."""
+    return (one.get("key"), one.get("effect")) == (other.get("key"), other.get("effect"))
+
+
+def _ready(kind: str, there: dict[str, Any]) -> tuple[bool, str]:
+    status = there.get("status", {})
+    if kind in ("pod", "node"):
+        ready = any(
+            each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
+        )
+        return ready, "ready" if ready else f"not ready ({status.get('phase', 'its node says so')})"
+    if kind == "daemonset":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, ready_ones = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
+    else:
+        wanted = there["spec"].get("replicas", 1)
+        updated, ready_ones = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+    seen_by_controller = status.get("observedGeneration", 0) >= there["metadata"].get("generation", 0)
+    total = status.get("replicas", ready_ones)
+    ready = seen_by_controller and updated == ready_ones == wanted and total in (wanted, ready_ones)
+    return ready, f"{ready_ones} of {wanted} replicas ready, {updated} of the newest template"

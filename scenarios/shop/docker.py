@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 NAME = "shop"  # of the network, the containers and their label
 SUBNET, HOST = "172.30.88.0/24", "172.30.88.1"  # on the shop's network this machine is HOST
+AT = "172.30.88.{}"  # parts keep their addresses: the name of one that is down would be asked for outside
 LINK = f"{HOST}:8911"  # where environments/docker.yaml puts the link to the store
 FRONT, STORE = 8810, 8910  # published on 127.0.0.1
 INSIDE = 8080  # every part listens there
@@ -28,22 +29,25 @@ def docker(*argv: str, fine: bool = False) -> str:
 def up(image: str, webs: int, *, direct: bool) -> None:
     """Start the shop; *direct*: the web replicas talk to the store without the link of the environment."""
     docker("network", "create", "--subnet", SUBNET, "--gateway", HOST, NAME)
-    start("store", image, "store", publish=STORE)
-    store = f"{NAME}-store:{INSIDE}" if direct else LINK
-    replicas = [f"{NAME}-web-{number}" for number in range(1, webs + 1)]
-    for replica in replicas:
-        start("web", image, "web", "--store", store, "--name", replica, name=replica)
-    start("front", image, "front", "--webs", ",".join(f"{each}:{INSIDE}" for each in replicas), publish=FRONT)
+    start("store", 10, image, publish=STORE)
+    store = f"{AT.format(10)}:{INSIDE}" if direct else LINK
+    numbers = range(1, webs + 1)
+    for number in numbers:
+        name = f"web-{number}"
+        start(name, 10 + number, image, "--store", store, "--name", name)
+    start(
+        "front", 9, image, "--webs", ",".join(f"{AT.format(10 + n)}:{INSIDE}" for n in numbers), publish=FRONT
+    )
     wait_open()
 
 
-def start(app: str, image: str, *argv: str, name: str = "", publish: int = 0) -> None:
-    """Run one part as a container with the label app=shop-PART."""
-    part, *options = argv
+def start(part: str, address: int, image: str, *options: str, publish: int = 0) -> None:
+    """Run one part as the container shop-PART, labelled app=shop-web for each web replica, app=shop-PART for others."""
+    app = part.partition("-")[0]
     docker(
-        "run", "-d", "--name", name or f"{NAME}-{app}", "--network", NAME, "--label", f"app={NAME}-{app}",
-        *(("-p", f"127.0.0.1:{publish}:{INSIDE}") if publish else ()),
-        image, "python3", "-m", f"scenarios.shop.{part}", "--host", "0.0.0.0", "--port", str(INSIDE), *options,
+        "run", "-d", "--name", f"{NAME}-{part}", "--label", f"app={NAME}-{app}",
+        "--network", NAME, "--ip", AT.format(address), *(("-p", f"127.0.0.1:{publish}:{INSIDE}") if publish else ()),
+        image, "python3", "-m", f"scenarios.shop.{app}", "--host", "0.0.0.0", "--port", str(INSIDE), *options,
     )  # fmt: skip
 
 
@@ -75,7 +79,7 @@ def main() -> None:
     parser.add_argument(
         "--image", default="squall:local", help="with python3 and this repository on its path"
     )
-    parser.add_argument("--webs", type=int, default=3, help="replicas")
+    parser.add_argument("--webs", type=int, default=3, help="replicas, up to 200")
     parser.add_argument("--direct", action="store_true", help="no link of ours before the store")
     chosen = parser.parse_args()
     down()

@@ -1,0 +1,113 @@
+"""The scenarios, unchanged, against the shop in containers: whole runs of the real command on a real engine.
+
+The long form, all of them: SQUALL_LONG=1 pytest tests/test_run_docker.py
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.fingerprints import difference, of_label
+from tests.runs import ROOT, Workplace, left_of
+
+SHORT = ["first_steps", "resource_squeeze", "lost_network"]
+LONG = ["slow_store", "game_day", "halt_on_meltdown"]
+CODES = {"halt_on_meltdown": 4}
+SCENARIOS = SHORT + (LONG if os.environ.get("SQUALL_LONG") else [])
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def shop(*argv):
+    done = subprocess.run(
+        [sys.executable, "-m", "scenarios.shop.docker", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def opened(engine, image):
+    """The shop in containers, open until the end of these tests."""
+    shop("up", "--image", image)
+    yield
+    shop("down")
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workplace(tmp_path)
+
+
+def of_shop(engine):
+    return {part: of_label(engine, f"app=shop-{part}") for part in ("front", "web", "store")}
+
+
+def check_faults(verdict):
+    for fault in verdict["faults"]:
+        assert fault["confirmed"] is True, fault
+        assert fault["reverted_by"] == "runner", fault
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_runs_unchanged_against_containers_and_leaves_them_as_they_were(
+    engine, opened, place, name
+):
+    before = of_shop(engine)
+    code, output = place.squall(
+        "run", ROOT / f"scenarios/{name}.yaml", "--env", "docker", "--report", place.reports, timeout=150
+    )
+    assert code == CODES.get(name, 0), output
+    check_faults(place.verdict())
+    assert difference(before, of_shop(engine)) == []
+    assert left_of(place.folders()[-1].name) == []
+
+
+DIRECT = {  # kind: its knobs, and whether this kernel has what it takes
+    "blackhole": "",
+    "reset": "",
+    "refuse": "",
+}
+
+
+def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(engine, image, place):
+    place.environment = ROOT / "scenarios/environments/docker-wire.yaml"
+    faults = "\n".join(
+        f"  {kind}: {{kind: {kind}, target: store-link, at: {number * 4}s, for: 2s{knobs}}}"
+        for number, (kind, knobs) in enumerate(DIRECT.items())
+    )
+    scenario = place.scenario(
+        faults,
+        expect="[{during blackhole: 'error_rate{/item} > 20%'}, {during faults: 'error_rate{/} < 1%'}, {after: error_rate < 5%}]",
+        after="3s",
+    )
+    shop("up", "--image", image, "--direct")
+    try:
+        before = of_shop(engine)
+        code, output = place.run(scenario)
+        assert code == 0, output
+        check_faults(place.verdict())
+        assert difference(before, of_shop(engine)) == []
+    finally:
+        shop("down")
+
+
+def test_latency_where_the_kernel_lacks_netem_is_refused_before_anything_is_touched(engine, image, place):
+    if subprocess.run(["modprobe", "-n", "sch_netem"], capture_output=True, check=False).returncode == 0:
+        pytest.skip("this kernel has netem")
+    place.environment = ROOT / "scenarios/environments/docker-wire.yaml"
+    scenario = place.scenario("  slow: {kind: latency, target: store-link, delay: 50ms, at: 0s, for: 2s}")
+    shop("up", "--image", image, "--direct")
+    try:
+        before = of_shop(engine)
+        code, output = place.run(scenario)
+        assert code == 2, output
+        assert "netem" in output
+        assert difference(before, of_shop(engine)) == []
+    finally:
+        shop("down")

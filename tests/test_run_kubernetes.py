@@ -1,0 +1,96 @@
+"""The scenarios, unchanged, against the shop in a cluster: whole runs of the real command on a real cluster.
+
+The long form, all of them: SQUALL_LONG=1 pytest tests/test_run_kubernetes.py
+"""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.cluster_parts import emptied, until
+from tests.fingerprints import difference, of_namespace, of_nodes
+from tests.runs import ROOT, Workplace, left_of
+from tests.test_run_docker import CODES, LONG, SHORT, check_faults
+
+SCENARIOS = SHORT + (LONG if os.environ.get("SQUALL_LONG") else [])
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def kubectl(*argv):
+    done = subprocess.run(["kubectl", *argv], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def opened(cluster, image):
+    """The shop in the cluster, open until the end of these tests."""
+    kubectl("apply", "-f", "scenarios/shop/kubernetes.yaml")
+    for part in ("store", "front", "web"):
+        kubectl("-n", "shop", "rollout", "status", f"deployment/{part}", "--timeout=60s")
+    yield
+    emptied(cluster, "shop")
+    kubectl("delete", "namespace", "shop", "--wait=false")
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workplace(tmp_path)
+
+
+def settled(cluster):
+    """Wait until as many pods as are wanted are ready, and no other is there any more."""
+
+    def quiet():
+        wanted = sum(each.spec.replicas for each in cluster.apps.list_namespaced_deployment("shop").items)
+        pods = cluster.core.list_namespaced_pod("shop").items
+        ready = [
+            each
+            for each in pods
+            if any(c.type == "Ready" and c.status == "True" for c in each.status.conditions or [])
+        ]
+        return len(pods) == len(ready) == wanted
+
+    until(quiet, every=0.2)
+
+
+def of_shop(engine, cluster):
+    settled(cluster)
+    return {"shop": of_namespace(engine, cluster, "shop"), "nodes": of_nodes(cluster)}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_runs_unchanged_against_pods_and_leaves_the_cluster_as_it_was(
+    engine, cluster, opened, place, name
+):
+    before = of_shop(engine, cluster)
+    code, output = place.squall(
+        "run", ROOT / f"scenarios/{name}.yaml", "--env", "kubernetes", "--report", place.reports, timeout=150
+    )
+    assert code == CODES.get(name, 0), output
+    check_faults(place.verdict())
+    assert difference(before, of_shop(engine, cluster)) == []
+    assert left_of(place.folders()[-1].name) == []
+
+
+def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, cluster, opened, place):
+    place.environment = ROOT / "scenarios/environments/kubernetes-wire.yaml"
+    scenario = place.scenario(
+        "  blackhole: {kind: blackhole, target: store-link, at: 0s, for: 2s}\n"
+        "  reset: {kind: reset, target: store-link, at: 4s, for: 2s}\n",
+        expect="[{during blackhole: 'error_rate{/item} > 20%'}, {during faults: 'error_rate{/} < 1%'}]",
+        after="3s",
+    )
+    kubectl("-n", "shop", "set", "env", "deployment/web", "STORE=$(STORE_SERVICE_HOST):8080")
+    try:
+        kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=60s")
+        before = of_shop(engine, cluster)
+        code, output = place.run(scenario)
+        assert code == 0, output
+        check_faults(place.verdict())
+        assert difference(before, of_shop(engine, cluster)) == []
+    finally:
+        kubectl("apply", "-f", "scenarios/shop/kubernetes.yaml")
+        kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=60s")

@@ -12,6 +12,7 @@ from runner.faults.io import Io
 from runner.faults.kill import Kill
 from runner.faults.links import Bandwidth, Blackhole, Latency, Refuse, Reset, SlowClose
 from runner.faults.memory import Memory
+from runner.faults.network import Corrupt, Duplicate, Loss, Partition, Reorder
 from runner.faults.nodes import Cordon, DrainNode, Taint
 from runner.faults.pause import Pause
 from runner.faults.pids import Pids
@@ -38,6 +39,11 @@ KINDS: dict[str, type[Fault]] = {
     "reset": Reset,
     "refuse": Refuse,
     "slow_close": SlowClose,
+    "loss": Loss,
+    "corrupt": Corrupt,
+    "duplicate": Duplicate,
+    "reorder": Reorder,
+    "partition": Partition,
     "command": Command,
 }
 AnyFault: TypeAlias = (
@@ -60,5 +66,10 @@ AnyFault: TypeAlias = (
     | Reset
     | Refuse
     | SlowClose
+    | Loss
+    | Corrupt
+    | Duplicate
+    | Reorder
+    | Partition
     | Command
 )

@@ -11,7 +11,7 @@ from runner.operations import programs
 _TRIES: dict[str, tuple[tuple[str, ...], str]] = {
     "netem": (
         ("tc", "-batch", "-"),
-        "qdisc add dev lo root handle 5c00: prio bands 2\nqdisc add dev lo parent 5c00:2 netem delay 1ms\n",
+        "qdisc add dev lo root handle 5c00: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\nqdisc add dev lo parent 5c00:2 netem delay 1ms\n",
     ),
     "tbf": (
         ("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "1s"),

@@ -42,7 +42,7 @@ class Shaped:
                 if into:
                     tc.lay_mirror(names, netem, filters(operation.match), folder)
             if out:
-                text = mark_table(TABLE, operation.match, tc.HURT)
+                text = mark_table(TABLE, operation.match, tc.HURT, share=operation.share)
                 self._table = OwnedTable(TABLE, text, LIFETIME)
         except BaseException:
             self.release()

@@ -31,10 +31,10 @@ def cut_table(operation: Cut, *, quiet: bool = True) -> str:
     return table(operation.table, *strike, *hooks(operation.match, conditions, "both"))
 
 
-def mark_table(name: str, match: Match, priority: int) -> str:
+def mark_table(name: str, match: Match, priority: int, *, share: float = 1.0) -> str:
     """The table that gives matching packets the priority that our qdisc knows."""
     strike = chain("strike_out", f"counter name {COUNTER} meta priority set {priority:#x}")
-    return table(name, strike, *hooks(match, (), "out"))
+    return table(name, strike, *hooks(match, (_share(share, by_packet=False),), "out"))
 
 
 def table(name: str, *parts: str) -> str:

@@ -38,6 +38,7 @@ class Netem(BaseOperation, frozen=True, kw_only=True, tag="netem"):
     duplicate: float = 0.0
     reorder: float = 0.0
     rate: float = 0.0
+    share: float = 1.0  # of the connections, in what leaves
 
 
 class NetemGone(BaseOperation, frozen=True, kw_only=True, tag="netem-gone"):

@@ -23,7 +23,7 @@ from runner.operations.record import Identity, Spawn
 from runner.plan import work_out
 from runner.plan_record import Harm, Plan
 from runner.scenario import Environment, Load, Scenario, TargetSpec
-from runner.scouting import scout, with_facts
+from runner.scouting import cleared, drafted, scout, with_facts
 from runner.targets import assign_ports, facts, find, instance_names
 from runner.targets.lineup import Lineup
 
@@ -60,9 +60,14 @@ def _prepare(scenario: Scenario, environment: Environment) -> Prepared:
     instances = {name: instance_names(spec, lineup.count(name)) for name, spec in environment.targets.items()}
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     plan = work_out(scenario, environment, instances, run=run, bodies=lineup.bodies())
-    lineup = Lineup(processes, with_facts(plan, scouted.instances))
+    drafts = drafted(plan, scouted.instances)
+    clearance = cleared(drafts)
+    lineup = Lineup(processes, with_facts(drafts, scouted.instances))
     plan = msgspec.structs.replace(
-        plan, harms=tuple(_harms(plan, lineup)), warnings=(*plan.warnings, *scouted.warnings)
+        plan,
+        harms=tuple(_harms(plan, lineup)),
+        acts_as=tuple(clearance.acts_as),
+        warnings=(*plan.warnings, *scouted.warnings, *clearance.warnings),
     )
     return Prepared(plan=plan, found=lineup, ports=ports, variables=_variables(environment))
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from runner.clearance import Clearance, ask
 from runner.errors import Mistake, OperationFailed, Refused
-from runner.faults.record import Instance
+from runner.faults.record import Instance, Steps
 from runner.helper import look
 from runner.helper.protocol import NodeFacts
-from runner.operations.record import Afar
+from runner.operations.record import Operation
+from runner.permissions import posts
 from runner.places import Cluster
 from runner.plan_record import Plan
-from runner.remote.kubernetes import ClusterClient
 from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
+from runner.targets.clients import client_of
 from runner.targets.elsewhere import lives_elsewhere, resolve
 
 Found = dict[str, tuple[Instance, ...]]  # target -> instances
@@ -80,7 +82,7 @@ def _pinned_target(spec: TargetSpec, uids: dict[Cluster, Cluster], warnings: lis
 
 def _with_uid(cluster: Cluster, warnings: list[str]) -> Cluster:
     try:
-        return msgspec.structs.replace(cluster, uid=ClusterClient(cluster).uid())
+        return msgspec.structs.replace(cluster, uid=client_of(cluster).uid())
     except OperationFailed as error:
         if getattr(error, "status", 0) == 403:
             warnings.append(
@@ -89,33 +91,67 @@ def _with_uid(cluster: Cluster, warnings: list[str]) -> Cluster:
         return cluster  # where nobody answers, resolving says so with its place
 
 
-def with_facts(plan: Plan, instances: Found) -> Found:
-    """Let helpers look at the instances whose faults need it: one on each engine or node; they only read.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a fault would do to an instance, compiled with made-up facts: what it asks for then, it asks for anyway."""
 
-    Raises Refused where a fault needs a helper and none can stand there.
-    """
+    use: FaultUse
+    body: Instance
+    steps: Steps
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return (*self.steps.do, *self.steps.undo, *self.steps.confirm)
+
+
+def drafted(plan: Plan, instances: Found) -> list[Draft]:
+    """Draft every fault on every instance that lives elsewhere. Raises Mistake where it cannot be had there."""
     bodies = {one.name: one for found in instances.values() for one in found}
     uses = {use.name: use for use in plan.scenario.faults}
+    names = dict.fromkeys((window.fault, name) for window in plan.windows for name in window.instances)
+    return [_draft(uses[fault], bodies[name]) for fault, name in names if name in bodies]
+
+
+def _draft(use: FaultUse, body: Instance) -> Draft:
+    guessed = msgspec.structs.replace(
+        body, kernel=_ANY_KERNEL, cgroup_version=1, rss=body.rss or 1, cgroup_files=_Anything()
+    )
+    try:
+        steps = use.fault.compile(guessed)
+    except Refused as error:
+        raise Mistake(use.place, f"faults.{use.name}", str(error)) from None
+    shapes = {post.shape for post in posts(steps.do)}
+    if "network" in shapes and body.shared_network:
+        raise Mistake(
+            use.place,
+            f"faults.{use.name}",
+            f"{body.name} ({body.known_as}) uses the network of {body.shared_network}, which would be hurt with it;"
+            " pick another, or give it a network of its own",
+        )
+    return Draft(use, body, steps)
+
+
+def cleared(drafts: list[Draft]) -> Clearance:
+    """Ask engines and clusters whether all of it may be done. Raises Refused with a line for each that may not."""
+    needs: dict[str, list[Operation]] = {}
+    for draft in drafts:
+        needs.setdefault(draft.use.name, []).extend(draft.operations)
+    engines = dict.fromkeys(draft.body.engine for draft in drafts if draft.body.engine is not None)
+    clusters = dict.fromkeys(draft.body.pod.cluster for draft in drafts if draft.body.pod is not None)
+    return ask(needs, engines, clusters)
+
+
+def with_facts(drafts: list[Draft], instances: Found) -> Found:
+    """Let helpers look at the instances whose faults need it: one on each engine or node; they only read."""
     wanted = {
-        name: bodies[name]
-        for window in plan.windows
-        for name in window.instances
-        if name in bodies and _needs_look(uses[window.fault], bodies[name])
+        draft.body.name: draft.body
+        for draft in drafts
+        if any(post.shape != "api" for post in posts(draft.steps.do))
     }
     if not wanted:
         return instances
     seen = _looked_at(wanted.values())
     return {target: tuple(seen.get(one.name, one) for one in found) for target, found in instances.items()}
-
-
-def _needs_look(use: FaultUse, body: Instance) -> bool:
-    """Compile with made-up facts: what it asks of a helper then, it asks of any."""
-    guessed = msgspec.structs.replace(body, kernel=_ANY_KERNEL, cgroup_version=1, cgroup_files=_Anything())
-    try:
-        steps = use.fault.compile(guessed)
-    except Refused as error:
-        raise Mistake(use.place, f"faults.{use.name}", str(error)) from None
-    return any(isinstance(each, Afar) and each.post.shape != "api" for each in steps.do)
 
 
 class _Anything(dict[str, str]):

@@ -32,8 +32,8 @@ LEVELS = [
     {"limits", "permissions", "blast"},
     {"plan", "live", "halts", "verdict"},
     {"acts", "report", "view", "brake", "control", "crowds"},
-    {"watch", "injection", "victims", "drawing", "scouting"},
-    {"conductor", "preparation"},
+    {"watch", "injection", "victims", "drawing", "scouting", "clearance"},
+    {"conductor", "leftovers", "preparation"},
     {"cli", "pytest_plugin"},
 ]
 PURE = (

@@ -10,6 +10,7 @@ from runner.faults.record import Instance, Pod
 from runner.places import Post
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.scenario import Helper, TargetSpec
+from runner.targets.clients import client_of
 from runner.targets.containers import HELPER_LABEL
 from runner.targets.names import where
 
@@ -24,7 +25,7 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     ApiError is raised where the cluster does not answer, or does not let us look.
     """
     assert spec.kubernetes is not None
-    client = ClusterClient(spec.kubernetes.cluster)
+    client = client_of(spec.kubernetes.cluster)
     if spec.kubernetes.nodes:
         return _nodes(client, spec, helper or Helper())
     owners = _Owners(client, spec.kubernetes.namespace)
@@ -189,7 +190,7 @@ def _instance(
             workload_uid=made.get("metadata", {}).get("uid", ""),
             replicas=made.get("spec", {}).get("replicas") or 0,
         ),
-        post=_post(spec, helper, container=identity, node=node),
+        post=_post(spec, helper, container=identity, node=node, pod=meta["uid"]),
         reverter=_reverter(spec, helper),
         lease=helper.lease,
         shared_network="the node" if pod["spec"].get("hostNetwork") else "",
@@ -234,7 +235,7 @@ def _nodes(client: ClusterClient, spec: TargetSpec, helper: Helper) -> list[Inst
     ]
 
 
-def _post(spec: TargetSpec, helper: Helper, *, container: str, node: str) -> Post | None:
+def _post(spec: TargetSpec, helper: Helper, *, container: str, node: str, pod: str = "") -> Post | None:
     assert spec.kubernetes is not None
     if not helper.image:
         return None
@@ -244,6 +245,7 @@ def _post(spec: TargetSpec, helper: Helper, *, container: str, node: str) -> Pos
         container=container,
         namespace=helper.namespace,
         node=node,
+        pod=pod,
     )
 
 

@@ -12,9 +12,10 @@ import msgspec
 
 from runner.errors import Refused
 from runner.faults.record import Instance
-from runner.remote.kubernetes import ApiError, ClusterClient
+from runner.remote.kubernetes import ApiError
 from runner.scenario import Environment, TargetSpec
 from runner.targets import containers
+from runner.targets.clients import client_of
 from runner.targets.names import where
 
 _HEADLESS = "None"
@@ -92,7 +93,7 @@ def _services_of(pods: Sequence[Instance]) -> list[str]:
     """Addresses of the services in front of *pods*: what a caller sends to, before it is spread over pods."""
     pod = pods[0].pod
     assert pod is not None
-    client, path = ClusterClient(pod.cluster), f"/api/v1/namespaces/{pod.namespace}"
+    client, path = client_of(pod.cluster), f"/api/v1/namespaces/{pod.namespace}"
     labels = client.get(f"{path}/pods/{pod.name}")["metadata"].get("labels") or {}
     found: list[str] = []
     for service in client.get(f"{path}/services")["items"]:
@@ -109,7 +110,7 @@ def _of_service(source: Instance, name: str) -> list[str]:
     if len(words) > 2 and words[2] != "svc":
         return []
     namespace = words[1] if len(words) > 1 else source.pod.namespace
-    client, path = ClusterClient(source.pod.cluster), f"/api/v1/namespaces/{namespace}"
+    client, path = client_of(source.pod.cluster), f"/api/v1/namespaces/{namespace}"
     try:
         service = client.get(f"{path}/services/{words[0]}")
     except ApiError as error:
@@ -133,7 +134,7 @@ def _own_addresses(service: Mapping[str, Any]) -> list[str]:
 def _node_addresses(end: TargetSpec) -> list[str]:
     assert end.kubernetes is not None
     selector = None if end.kubernetes.nodes == "*" else end.kubernetes.nodes
-    nodes = ClusterClient(end.kubernetes.cluster).get("/api/v1/nodes", labelSelector=selector)["items"]
+    nodes = client_of(end.kubernetes.cluster).get("/api/v1/nodes", labelSelector=selector)["items"]
     return [
         address["address"]
         for node in nodes

@@ -161,6 +161,8 @@ class _Anything(dict[str, str]):
         return True
 
     def __missing__(self, name: str) -> str:
+        if name.startswith("memory"):
+            return str(2**63 - 4096)  # no limit, in version 1
         return "max 100000" if name == "cpu.max" else "100000"
 
     def get(self, name: str, _default: str = "") -> str:  # type: ignore[override]

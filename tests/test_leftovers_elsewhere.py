@@ -1,0 +1,131 @@
+"""`squall rollback --env`: what a lost machine left in a cluster or on an engine is undone from any other."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import cgroups
+from runner.errors import Place
+from runner.leftovers import leftovers
+from runner.places import Cluster, Post
+from runner.scenario import Environment, Helper, Pods, TargetSpec
+from tests.afar_parts import RUN, Holder, time_until
+from tests.cluster_parts import namespace, pods
+
+PLACE = Place(file="x.yaml", line=1)
+
+
+@pytest.fixture(scope="module")
+def grounds(cluster, image):
+    """A namespace for helpers, a pod to be hurt, and the environment that names both."""
+    where = Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context)
+    with namespace(cluster) as helpers, pods(cluster) as [pod]:
+        spec = TargetSpec(
+            name="shop",
+            place=PLACE,
+            kubernetes=Pods(cluster=where, namespace=pod.metadata.namespace, selector="app=shop"),
+        )
+        environment = Environment(
+            name="there",
+            path="there.yaml",
+            targets={"shop": spec},
+            helper=Helper(image=image, namespace=helpers),
+        )
+        post = Post(
+            cluster=where,
+            image=image,
+            shape="cgroup",
+            container=pod.status.container_statuses[0].container_id.partition("://")[2],
+            namespace=helpers,
+            node=pod.spec.node_name,
+        )
+        yield environment, post
+
+
+@pytest.fixture
+def held(grounds):
+    """A fault on the pod, and the process that holds it."""
+    _, post = grounds
+    with contextlib.closing(Holder(post)) as holder:
+        assert holder.says().startswith("done")
+        yield holder
+        holder.kill()
+        holder.gone()
+
+
+def limit(post):
+    return cgroups.content(cgroups.of_container(post.container)["pids"] / "pids.max")
+
+
+def mine(environment):
+    return [each for each in leftovers(environment) if each.run == RUN]
+
+
+def test_what_a_lost_machine_left_is_undone_and_its_record_taken_away(grounds, held):
+    environment, post = grounds
+    assert limit(post) == "77"
+    held.kill()
+    time_until(lambda: limit(post) == "max")  # by its helpers: nobody is left to tell them
+    [left] = [each for each in mine(environment) if not each.lives]
+    assert "undid it" in left.mend()
+    assert mine(environment) == []
+
+
+def test_what_a_living_run_holds_is_left_alone(grounds, held):
+    environment, post = grounds
+    [left] = mine(environment)
+    assert left.lives
+    assert limit(post) == "77"
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        {"op": "run", "argv": ["rm", "-rf", "/"]},
+        {"op": "write-file", "path": "/etc/passwd", "value": "x"},
+        {"op": "write-file", "path": "cgroup:/../../x", "value": "x"},
+        {"op": "signal-target", "signal": "KILL"},
+    ],
+)
+def test_a_record_that_asks_for_anything_but_an_undo_is_refused(grounds, cluster, undo):
+    environment, _ = grounds
+    body = {"post": {"image": "evil", "cluster": {}, "namespace": "x"}, "undo": [undo], "op": "afar-gone"}
+    record = {
+        "metadata": {"name": "squall-evil", "labels": {"squall.role": "record", "squall.run": "evil"}},
+        "data": {"undo": json.dumps(body)},
+    }
+    cluster.core.create_namespaced_config_map(environment.helper.namespace, record)
+    try:
+        [left] = [each for each in leftovers(environment) if each.run == "evil"]
+        assert left.operation is None
+        assert "somebody else wrote it" in left.problem
+    finally:
+        cluster.core.delete_namespaced_config_map("squall-evil", environment.helper.namespace)
+
+
+def test_the_verb_asks_before_it_obeys_a_record(grounds, held, tmp_path):
+    _, post = grounds
+    held.kill()
+    time_until(lambda: limit(post) == "max")
+    file = tmp_path / "there.yaml"
+    context, path = post.cluster.context, post.cluster.kubeconfig
+    file.write_text(
+        f"targets: {{shop: {{kubernetes: {{context: {context}, kubeconfig: {path}, namespace: x, selector: app=shop}}}}}}\n"
+        f"helper: {{image: '{post.image}', namespace: {post.namespace}}}\n"
+    )
+
+    def rollback(*arguments):
+        squall = Path(sys.executable).with_name("squall")
+        return subprocess.run(
+            [squall, "rollback", "--env", file, *arguments], input="n\n", capture_output=True, text=True
+        )
+
+    kept = rollback()
+    assert (kept.returncode, "is left as it is" in kept.stdout) == (5, True)
+    done = rollback("--yes")
+    assert (done.returncode, "is clean" in done.stdout) == (0, True)
+    assert "nothing is left" in rollback().stdout

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from runner.blast import Bodies, Instances, identity, remains, struck
 from runner.errors import Mistake
-from runner.faults.record import Instance
 from runner.plan_record import Window
 from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
-
-Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
-Bodies = Mapping[str, Instance]  # instance name -> who it is, where that is known before the run
 
 
 def refuse_beyond_limits(
@@ -40,8 +37,9 @@ def refuse_beyond_limits(
                 f" {environment.name} allows {most} at once",
             )
         if not _is_way(environment.targets[use.target]):
-            alike = [other for other in together if uses[other.fault].target == use.target]
-            _refuse_too_many(use, window, environment, instances[use.target], alike=alike, bodies=bodies)
+            _refuse_too_many(use, window, environment, instances[use.target], bodies)
+            hits = [struck(uses[one.fault].fault, one.instances, bodies) for one in together]
+            _refuse_too_few(use, window, environment, instances, bodies, hits=hits)
 
 
 def _is_way(spec: TargetSpec) -> bool:
@@ -50,41 +48,58 @@ def _is_way(spec: TargetSpec) -> bool:
 
 
 def _refuse_too_many(
+    use: FaultUse, window: Window, environment: Environment, everyone: tuple[str, ...], bodies: Bodies
+) -> None:
+    """Keep the share of a target's ready instances that one fault hurts within the limit."""
+    most, ready = environment.limits.pick, _ready(everyone, bodies)
+    if most is None or len(everyone) == 1:
+        return
+    hurt = len(window.instances)
+    if use.fault.of_workload:
+        hit = struck(use.fault, window.instances, bodies)
+        hurt = len(ready) - remains(use.fault, window.instances, ready, bodies, hit=hit)
+    share = hurt / max(1, len(ready))
+    if share > most + 1e-9:
+        of = f"{len(ready)} ready" if len(ready) < len(everyone) else f"{len(ready)}"
+        raise Mistake(
+            use.place,
+            f"faults.{use.name}.pick",
+            f"{hurt} of {of} is {share:.0%}; {environment.name} allows {most:.0%}"
+            f" of a target: pick fewer, or change limits.pick in {environment.path}",
+        )
+
+
+def _refuse_too_few(
     use: FaultUse,
     window: Window,
     environment: Environment,
-    everyone: tuple[str, ...],
-    *,
-    alike: Sequence[Window],
+    instances: Instances,
     bodies: Bodies,
+    *,
+    hits: Sequence[frozenset[str]],
 ) -> None:
-    """Keep the share of a target that one fault hurts, and what all at that time leave of it, within the limits."""
-    limits = environment.limits
-    ready = [name for name in everyone if name not in bodies or bodies[name].ready]
-    word = "ready" if len(ready) < len(everyone) else ""
-    of = f"{len(ready)} {word}".strip()
-    share = len(window.instances) / max(1, len(ready))
-    if (
-        limits.pick is not None
-        and len(everyone) > 1
-        and share > limits.pick + 1e-9
-        and not use.fault.of_workload
-    ):
-        raise Mistake(
-            use.place,
-            f"faults.{use.name}.pick",
-            f"{len(window.instances)} of {of} is {share:.0%}; {environment.name} allows {limits.pick:.0%}"
-            f" of a target: pick fewer, or change limits.pick in {environment.path}",
-        )
-    hurt = {name for other in alike for name in other.instances}
-    left = [name for name in ready if name not in hurt]
-    if limits.ready is not None and len(left) < limits.ready and not use.fault.of_workload:
-        raise Mistake(
-            use.place,
-            f"faults.{use.name}.pick",
-            f"{len(left)} of {len(ready)} ready instances of {use.target} would remain at {window.start:g}s;"
-            f" {environment.name} wants {limits.ready} (limits.ready in {environment.path}): pick fewer",
-        )
+    """Keep enough ready instances of every target that is struck, with all the faults of that time together."""
+    least = environment.limits.ready
+    if least is None:
+        return
+    own, hit = struck(use.fault, window.instances, bodies), frozenset().union(*hits)
+    for target, everyone in instances.items():
+        spec = environment.targets[target]
+        if _is_way(spec) or not any(identity(name, bodies) in own for name in everyone):
+            continue
+        ready = _ready(everyone, bodies)
+        left = remains(use.fault, window.instances, ready, bodies, hit=hit)
+        if left < least:
+            raise Mistake(
+                use.place,
+                f"faults.{use.name}",
+                f"{left} of {len(ready)} ready instances of {target} would remain at {window.start:g}s;"
+                f" {environment.name} wants {least} (limits.ready in {environment.path}): hurt fewer",
+            )
+
+
+def _ready(everyone: tuple[str, ...], bodies: Bodies) -> list[str]:
+    return [name for name in everyone if name not in bodies or bodies[name].ready]
 
 
 def refuse_beyond_time(

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from runner.blast import Bodies, Instances, identity
 from runner.errors import Mistake, Refused
 from runner.faults.record import Instance
-from runner.limits import Bodies, Instances, refuse_beyond_limits, refuse_beyond_time
+from runner.limits import refuse_beyond_limits, refuse_beyond_time
 from runner.plan_record import Harm, Plan, StageWindow, Window
 from runner.scenario import Anchor, Environment, FaultUse, Load, Scenario
 from runner.targets.choice import choose
@@ -145,15 +146,11 @@ def owned(use: FaultUse, instance: Instance) -> str:
 
 
 def _subject(use: FaultUse, name: str, bodies: Bodies) -> str:
-    """What a fault on that instance hurts, whatever the target is called that it is reached by."""
+    """What a fault on that instance hurts: the workload of a pod, or itself."""
     body = bodies.get(name)
-    if body is None:
-        return name
-    if body.pod is None:
-        return body.container or name
-    if use.fault.of_workload and body.pod.workload_uid:
+    if use.fault.of_workload and body is not None and body.pod is not None and body.pod.workload_uid:
         return body.pod.workload_uid
-    return body.pod.uid or body.pod.node_uid
+    return identity(name, bodies)
 
 
 def _property(use: FaultUse, name: str, bodies: Bodies) -> str:

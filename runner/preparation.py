@@ -23,7 +23,7 @@ from runner.operations.record import Identity, Spawn
 from runner.plan import work_out
 from runner.plan_record import Harm, Plan
 from runner.scenario import Environment, Load, Scenario, TargetSpec
-from runner.scouting import cleared, drafted, scout, with_facts
+from runner.scouting import cleared, drafted, left_standing, scout, with_facts
 from runner.targets import assign_ports, facts, find, instance_names
 from runner.targets.lineup import Lineup
 
@@ -62,12 +62,14 @@ def _prepare(scenario: Scenario, environment: Environment) -> Prepared:
     plan = work_out(scenario, environment, instances, run=run, bodies=lineup.bodies())
     drafts = drafted(plan, scouted.instances)
     clearance = cleared(drafts)
+    standing, unread = left_standing(plan, drafts, scouted.instances)
     lineup = Lineup(processes, with_facts(drafts, scouted.instances))
     plan = msgspec.structs.replace(
         plan,
         harms=tuple(_harms(plan, lineup)),
         acts_as=tuple(clearance.acts_as),
-        warnings=(*plan.warnings, *scouted.warnings, *clearance.warnings),
+        leaves=tuple(standing),
+        warnings=(*plan.warnings, *scouted.warnings, *clearance.warnings, *unread),
     )
     return Prepared(plan=plan, found=lineup, ports=ports, variables=_variables(environment))
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from runner.blast import Surroundings, leaves
 from runner.clearance import Clearance, ask
 from runner.errors import Mistake, OperationFailed, Refused
 from runner.faults.record import Instance, Steps
 from runner.helper import look
 from runner.helper.protocol import NodeFacts
+from runner.neighbours import survey
 from runner.operations.record import Operation
 from runner.permissions import posts
 from runner.places import Cluster
@@ -139,6 +141,26 @@ def cleared(drafts: list[Draft]) -> Clearance:
     engines = dict.fromkeys(draft.body.engine for draft in drafts if draft.body.engine is not None)
     clusters = dict.fromkeys(draft.body.pod.cluster for draft in drafts if draft.body.pod is not None)
     return ask(needs, engines, clusters)
+
+
+def left_standing(plan: Plan, drafts: list[Draft], instances: Found) -> tuple[list[str], list[str]]:
+    """Say in lines what each fault would leave standing; and what of that could not be read."""
+    bodies = {one.name: one for found in instances.values() for one in found}
+    warnings: list[str] = []
+    try:
+        around = survey((draft.body for draft in drafts), warnings)
+    except OperationFailed as error:
+        around = Surroundings()
+        warnings.append(f"what stands around the targets could not be read: {error}")
+    uses = {use.name: use for use in plan.scenario.faults}
+    windows = {window.fault: window.instances for window in plan.windows}
+    elsewhere = {target: tuple(one.name for one in found) for target, found in instances.items()}
+    lines = [
+        line
+        for name, hit in windows.items()
+        for line in leaves(name, uses[name].fault, hit, elsewhere, bodies, around)
+    ]
+    return lines, warnings
 
 
 def with_facts(drafts: list[Draft], instances: Found) -> Found:

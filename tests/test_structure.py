@@ -32,7 +32,7 @@ LEVELS = [
     {"limits", "permissions", "blast"},
     {"plan", "live", "halts", "verdict"},
     {"acts", "report", "view", "brake", "control", "crowds"},
-    {"watch", "injection", "victims", "drawing", "scouting", "clearance"},
+    {"watch", "injection", "neighbour", "victims", "drawing", "scouting", "clearance", "neighbours"},
     {"conductor", "leftovers", "preparation"},
     {"cli", "pytest_plugin"},
 ]

@@ -9,7 +9,9 @@ import click
 import msgspec
 
 from runner.cli.options import environment_option, settings_of, settings_option
-from runner.operations.record import Act, Operation
+from runner.operations.record import Act, Afar, AfarGone, Await, CheckAfar, Operation
+from runner.permissions import posts
+from runner.places import Post
 from runner.plan_record import Plan
 from runner.preparation import prepare
 from runner.shown import shown
@@ -44,13 +46,14 @@ def described(plan: Plan) -> Iterator[str]:
     yield ""
     yield "Targets"
     for name, instances in plan.instances.items():
-        yield f"  {name}: {', '.join(instances) or 'no instances (load and probes only)'}"
+        yield f"  {name}: {', '.join(_named(plan, each) for each in instances) or 'no instances (load and probes only)'}"
+    yield from _elsewhere(plan)
     yield ""
     yield "Operations (what is done; what undoes it, on record before it is done; what confirms it)"
     for harm in plan.harms:
         yield f"  {harm.fault}: {harm.does}"
         for act in harm.acts:
-            yield from _operations(act)
+            yield from _operations(plan, act)
     yield from _evidence(plan)
     if plan.executes:
         yield ""
@@ -61,27 +64,94 @@ def described(plan: Plan) -> Iterator[str]:
     yield _promise(plan)
 
 
+def _elsewhere(plan: Plan) -> Iterator[str]:
+    """Engines and clusters: who we are there, what a fault leaves of them, and what this plan did to know it."""
+    if plan.acts_as:
+        yield ""
+        yield "Engines and clusters (asked, and all that will be needed is allowed)"
+        yield from (f"  {line}" for line in plan.acts_as)
+        if looked := sorted({_place(post) for post in _posts(plan) if post.shape != "api"}):
+            yield f"  looked at by helpers, which read and are gone again: {', '.join(looked)}"
+    if plan.leaves:
+        yield ""
+        yield "Leaves standing"
+        yield from (f"  {line}" for line in plan.leaves)
+
+
+def _posts(plan: Plan) -> Iterator[Post]:
+    for harm in plan.harms:
+        for act in harm.acts:
+            yield from posts(act.do)
+
+
+def _place(post: Post) -> str:
+    return f"node {post.node}" if post.node else f"the engine at {post.engine.url}" if post.engine else "?"
+
+
+def _named(plan: Plan, instance: str) -> str:
+    real = plan.known_as.get(instance)
+    return f"{instance} ({real})" if real else instance
+
+
 def _timetable(plan: Plan) -> Iterator[str]:
     rows = [(stage.start, stage.end, f"load {stage.load}: {stage.stage}") for stage in plan.stages]
-    rows += [(w.start, w.end, f"{w.fault} on {', '.join(w.instances)}") for w in plan.windows]
+    rows += [
+        (w.start, w.end, f"{w.fault} on {', '.join(_named(plan, each) for each in w.instances)}")
+        for w in plan.windows
+    ]
     for start, end, what in sorted(rows):
         yield f"  {start:8.1f}s to {end:6.1f}s  {what}"
     yield f"  {plan.ends:8.1f}s            the run ends"
 
 
-def _operations(act: Act) -> Iterator[str]:
-    yield f"    {act.instance} (owns {act.owns})"
+def _operations(plan: Plan, act: Act) -> Iterator[str]:
+    yield f"    {_named(plan, act.instance)} (owns {act.owns})"
     for title, operations in (("do", act.do), ("undo", act.undo), ("confirm", act.confirm)):
         for operation in operations:
             yield f"      {title:8}{_said(operation)}"
+            if isinstance(operation, Afar):
+                yield from _inner(operation)
+
+
+def _inner(afar: Afar) -> Iterator[str]:
+    """What the helpers themselves do, and undo when they are told, hung up on, or hear nothing for too long."""
+    for title, operations in (("do", afar.do), ("undo", afar.undo), ("confirm", afar.confirm)):
+        yield from (f"        there {title:8}{_said(each)}" for each in operations)
 
 
 def _said(operation: Operation) -> str:
+    match operation:
+        case Afar(post=post, lease=lease):
+            return f"two helpers of {post.image} {_beside(post)}; they undo by themselves after {lease:g}s unheard"
+        case AfarGone(post=post):
+            return (
+                f"both helpers {_beside(post)} undo and leave; where they cannot say so, a fresh one undoes"
+            )
+        case CheckAfar():
+            return "what the helper itself reads"
+        case Await(check=check, within=within):
+            return f"wait up to {within:g}s until {_said(check)}"
+        case _:
+            return _fields_of(operation)
+
+
+def _beside(post: Post) -> str:
+    if post.shape == "api":
+        return f"in namespace {post.namespace} as service account {post.service_account}"
+    where = f" on node {post.node}, namespace {post.namespace}" if post.node else ""
+    return f"({post.shape}) beside container {post.container[:12]}{where}"
+
+
+def _fields_of(operation: Operation) -> str:
     fields = msgspec.to_builtins(operation)
     name = fields.pop("op")
     processes = [*fields.pop("processes", ()), *filter(None, [fields.pop("process", None)])]
     pids = " ".join(f"pid={process['pid'] or 'as started'}" for process in processes)
     fields.pop("env", None)
+    if engine := fields.pop("engine", None):
+        fields["engine"] = engine["url"]
+    if cluster := fields.pop("cluster", None):
+        fields["cluster"] = cluster["uid"] or cluster["context"] or cluster["kubeconfig"]
     known = [f"{key}={value}" for key, value in fields.items() if value not in (None, "", [], (), {}, False)]
     return " ".join(filter(None, [name, pids, *known]))
 
@@ -104,7 +174,12 @@ def _promise(plan: Plan) -> str:
     touched = sorted({name for window in plan.windows for name in window.instances})
     everyone = sum(len(names) for names in plan.instances.values())
     longest = max(window.end - window.start for window in plan.windows)
+    lease = max(
+        (each.lease for harm in plan.harms for act in harm.acts for each in act.do if isinstance(each, Afar)),
+        default=0.0,
+    )
+    there = f", and by the helpers there {lease:g}s after they last heard of us" if lease else ""
     return (
         f"Touches {len(touched)} of {everyone} instances ({', '.join(touched)}), each for at most {longest:g}s;"
-        " undone within 2 s even if this terminal dies."
+        f" undone within 2 s even if this terminal dies{there}."
     )

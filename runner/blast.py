@@ -1,0 +1,166 @@
+"""What a fault would leave standing: who is struck, who remains ready, which budgets, services, zones and neighbours it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import msgspec
+
+from runner.faults.record import Fault, Instance
+from runner.faults.workloads import Scale
+
+Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
+Bodies = Mapping[str, Instance]  # instance name -> who it is, where that is known before the run
+_NAMED = 4  # names in a line
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A PodDisruptionBudget: how many of its pods may go now, how many have to stay."""
+
+    name: str
+    allowed: int
+    desired: int
+    healthy: int
+    pods: frozenset[str]  # names
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """A service and the pods that are ready behind it."""
+
+    name: str
+    pods: frozenset[str]
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around the pods of a run: by namespace its budgets and services, and the zones of nodes."""
+
+    budgets: dict[str, tuple[Budget, ...]] = {}
+    fronts: dict[str, tuple[Front, ...]] = {}
+    zones: dict[str, str] = {}  # node -> zone
+
+
+def identity(name: str, bodies: Bodies) -> str:
+    """What an instance is, whatever the target is called that it is reached by."""
+    body = bodies.get(name)
+    if body is None:
+        return name
+    if body.pod is not None:
+        return body.pod.uid or body.pod.node_uid or name
+    return body.container or name
+
+
+def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
+    """The identities that a fault on *names* strikes: of a node that is emptied, the pods on it too."""
+    names = list(names)
+    hit = {identity(name, bodies) for name in names}
+    if _empties(fault):
+        nodes = {pod.node for name in names if name in bodies and (pod := bodies[name].pod)}
+        hit |= {
+            identity(name, bodies) for name, body in bodies.items() if body.pod and body.pod.node in nodes
+        }
+    return frozenset(hit)
+
+
+def _empties(fault: Fault) -> bool:
+    kind = str(fault.__struct_config__.tag)
+    return kind == "drain" or (kind == "taint" and getattr(fault, "effect", "") == "NoExecute")
+
+
+def remains(
+    fault: Fault, names: Collection[str], ready: Collection[str], bodies: Bodies, *, hit: frozenset[str]
+) -> int:
+    """How many of the *ready* instances of a target stand while a fault on *names* lasts; *hit*: who is struck then."""
+    first = bodies.get(next(iter(names), ""))
+    if fault.of_workload and first is not None and first.pod is not None:
+        return min(len(ready), fault.replicas) if isinstance(fault, Scale) else len(ready)
+    return sum(identity(name, bodies) not in hit for name in ready)
+
+
+def leaves(
+    name: str,
+    fault: Fault,
+    names: tuple[str, ...],
+    instances: Instances,
+    bodies: Bodies,
+    around: Surroundings,
+) -> Iterator[str]:
+    """Say in lines what the fault *name* on *names* would leave standing. Empty where that is not known."""
+    known = [each for each in names if each in bodies]
+    if not known:
+        return
+    hit = struck(fault, known, bodies)
+    for target, everyone in instances.items():
+        if not any(identity(each, bodies) in hit for each in everyone if each in bodies):
+            continue
+        if any(each not in bodies or bodies[each].platform == "wire" for each in everyone):
+            continue
+        ready = [each for each in everyone if bodies[each].ready]
+        left = remains(fault, known, ready, bodies, hit=hit)
+        not_ready = f" ({len(everyone) - len(ready)} were not)" if len(ready) < len(everyone) else ""
+        yield f"{name}: leaves {left} of {len(ready)} ready {target}{not_ready}{_by_whom(fault, known, bodies)}"
+    pods = [bodies[each] for each in known if bodies[each].pod is not None]
+    yield from (f"{name}: {line}" for line in _in_cluster(fault, pods, hit, bodies, around))
+
+
+def _by_whom(fault: Fault, names: list[str], bodies: Bodies) -> str:
+    pod = bodies[names[0]].pod
+    if fault.of_workload and pod is not None and pod.workload:
+        if isinstance(fault, Scale):
+            return f": {pod.workload} goes from {pod.replicas} to {fault.replicas} replicas"
+        return f": {pod.workload} replaces them as its strategy says"
+    return ""
+
+
+def _in_cluster(
+    fault: Fault, pods: list[Instance], hit: frozenset[str], bodies: Bodies, around: Surroundings
+) -> Iterator[str]:
+    gone = {
+        body.pod.name: body.pod.namespace
+        for body in bodies.values()
+        if body.pod is not None and body.pod.uid in hit and not fault.of_workload
+    }
+    for namespace in sorted(set(gone.values())):
+        names = frozenset(name for name, where in gone.items() if where == namespace)
+        yield from _budgets(fault, names, around.budgets.get(namespace, ()))
+        for front in around.fronts.get(namespace, ()):
+            if front.pods & names:
+                yield f"service {front.name} keeps {len(front.pods - names)} of {len(front.pods)} ready endpoints"
+    nodes = sorted({body.pod.node for body in pods if body.pod is not None and body.pod.node})
+    yield from _zones(nodes, bodies, hit, around)
+    yield from _neighbours(nodes, bodies, hit)
+
+
+def _budgets(fault: Fault, names: frozenset[str], budgets: tuple[Budget, ...]) -> Iterator[str]:
+    asks = getattr(fault, "how", "") == "evict" or str(fault.__struct_config__.tag) == "drain"
+    for budget in budgets:
+        count = len(budget.pods & names)
+        if not count or count <= budget.allowed:
+            continue
+        now = f"{budget.desired} of {budget.healthy} healthy pods have to stay, {budget.allowed} may go"
+        if asks:
+            yield f"budget {budget.name} would refuse evictions: {now}, {count} would"
+        else:
+            yield f"budget {budget.name} would be violated, and this does not ask it: {now}, {count} would be hit"
+
+
+def _zones(nodes: list[str], bodies: Bodies, hit: frozenset[str], around: Surroundings) -> Iterator[str]:
+    for zone in sorted({around.zones[node] for node in nodes if node in around.zones}):
+        there = {
+            identity(name, bodies)
+            for name, body in bodies.items()
+            if body.pod is not None and body.pod.uid and around.zones.get(body.pod.node) == zone
+        }
+        if there:
+            yield f"zone {zone} keeps {len(there - hit)} of {len(there)} of the targets' pods"
+
+
+def _neighbours(nodes: list[str], bodies: Bodies, hit: frozenset[str]) -> Iterator[str]:
+    for node in nodes:
+        others: dict[str, str] = {}  # the first name of a pod that is a target's twice
+        for name, body in bodies.items():
+            if body.platform == "pod" and body.pod is not None and body.pod.node == node:
+                others.setdefault(identity(name, bodies), f"{name} ({body.known_as})")
+        beside = sorted(text for whom, text in others.items() if whom not in hit)
+        if beside:
+            more = f" and {len(beside) - _NAMED} more" if len(beside) > _NAMED else ""
+            yield f"on node {node} beside: {', '.join(beside[:_NAMED])}{more}"

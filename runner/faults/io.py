@@ -8,7 +8,7 @@ from runner.errors import Refused
 from runner.faults.cgroup import Setting, first_file, set_there
 from runner.faults.record import Fault, Instance, Steps
 from runner.faults.subjects import suited
-from runner.operations.record import CheckCounter, Operation
+from runner.operations.record import CheckCounter
 from runner.units import Bandwidth, written
 
 _LEAST = 4096  # bytes a second; less is no speed but a standstill
@@ -54,7 +54,7 @@ class Io(Fault, frozen=True, kw_only=True, tag="io"):
                 for file, rate in ((_V1["read"], self.read), (_V1["write"], self.write))
                 if rate is not None
             )
-        return set_there(instance, settings, confirm=self._seen(instance, numbers))
+        return set_there(instance, settings, confirm=(self._seen(instance, numbers[0]),))
 
     def does(self) -> str:
         parts = [
@@ -72,20 +72,16 @@ class Io(Fault, frozen=True, kw_only=True, tag="io"):
                 now[key] = str(int(rate))
         return Setting("io.max", " ".join(f"{key}={value}" for key, value in now.items()), before, number)
 
-    def _seen(self, instance: Instance, numbers: list[str]) -> tuple[Operation, ...]:
-        """Watch the first disk: the one that a machine has mostly."""
-        number, whole = numbers[0], "io.max" in instance.cgroup_files
-        if whole:
-            return tuple(
-                CheckCounter(path="cgroup:/io.stat", key=number, field=field, fastest=rate)
-                for field, rate in (("rbytes=", self.read), ("wbytes=", self.write))
-                if rate is not None
-            )
-        return tuple(
-            CheckCounter(path="cgroup:/blkio.throttle.io_service_bytes", key=f"{number} {word}", fastest=rate)
-            for word, rate in (("Read", self.read), ("Write", self.write))
-            if rate is not None
-        )
+    def _seen(self, instance: Instance, number: str) -> CheckCounter:
+        """Watch one disk; who both reads and writes slowly need not do both."""
+        limited = [name for name, rate in (("read", self.read), ("write", self.write)) if rate is not None]
+        fastest = (self.read or 0.0) + (self.write or 0.0)
+        if "io.max" in instance.cgroup_files:
+            fields = tuple(f"{name[0]}bytes=" for name in limited)
+            return CheckCounter(path="cgroup:/io.stat", key=number, fields=fields, fastest=fastest)
+        word = "Total" if len(limited) == 2 else limited[0].title()
+        path = "cgroup:/blkio.throttle.io_service_bytes"
+        return CheckCounter(path=path, key=f"{number} {word}", fastest=fastest)
 
 
 def _line_of(text: str, number: str, none: str) -> str:

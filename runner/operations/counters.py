@@ -20,15 +20,15 @@ def perform_check_counter(operation: CheckCounter, context: Context) -> Reading:
 
     A helper lives for one act, so its first reading comes when the fault is done. A hand lives longer: it reads twice.
     """
-    name = " ".join(filter(None, (operation.path, operation.key, operation.field.rstrip("="))))
+    name = " ".join(filter(None, (operation.path, operation.key, *operation.fields)))
     try:
         path = located(operation.path, context)
         before = _seen.get(operation)
         if context.stand is None or before is None or before[0] != path:
-            began, first = clock.now(), number(path, operation.key, operation.field) or 0.0
+            began, first = clock.now(), number(path, operation.key, operation.fields) or 0.0
             time.sleep(operation.window)
             before = (path, first, began, first)
-        now, value = clock.now(), number(path, operation.key, operation.field) or 0.0
+        now, value = clock.now(), number(path, operation.key, operation.fields) or 0.0
     except FileNotFoundError:
         return Reading(ok=False, evidence=f"{name} is gone")
     _, first, at, last = before

@@ -80,13 +80,16 @@ def located(path: str, context: Context) -> str:
     return file_of(context.stand, name)
 
 
-def number(path: str, key: str = "", field: str = "") -> float | None:
-    """Read one number of a kernel file; None where it shows none. Raises FileNotFoundError, OperationFailed."""
-    text = line_of(read(path), key) if key else read(path)
-    if text is not None and field:
-        text = next((word[len(field) :] for word in text.split() if word.startswith(field)), None)
+def number(path: str, key: str = "", fields: tuple[str, ...] = ()) -> float | None:
+    """Read one number of a kernel file, or the sum of its *fields*; None where it shows none.
+
+    Raises FileNotFoundError, OperationFailed.
+    """
+    words = ((line_of(read(path), key) or "") if key else read(path)).split()
+    if fields:
+        words = [word.removeprefix(field) for word in words for field in fields if word.startswith(field)]
     try:
-        return float((text or "").split()[0])
+        return sum(map(float, words)) if fields and words else float(words[0])
     except (IndexError, ValueError):
         return None
 

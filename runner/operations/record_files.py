@@ -31,13 +31,13 @@ class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):
 class CheckCounter(BaseOperation, frozen=True, kw_only=True, tag="check-counter"):
     """Read a counter of the kernel: True where it moved, no faster than *fastest* a second (0: however fast).
 
-    None where it stood still since this process first read it. The number is that of *key*'s line, and there of
-    *field* (`rbytes=`). The first reading takes *window* seconds.
+    None where it stood still since this process first read it. The number is that of *key*'s line, and there the sum
+    of *fields* (`rbytes=`). The first reading takes *window* seconds.
     """
 
     path: str
     key: str = ""
-    field: str = ""
+    fields: tuple[str, ...] = ()
     fastest: float = 0.0
     window: float = 0.25
 

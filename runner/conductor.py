@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner import __version__, clock
 from runner.brake import Brake, Halted
+from runner.bystander import controls
 from runner.clock import TimeAnchor
 from runner.control import Control
 from runner.crowds import Crowds
@@ -24,10 +25,10 @@ from runner.indicators import Sampler
 from runner.injection import Injection
 from runner.live import LiveWindow
 from runner.load.frames import SLOT, Chunk
-from runner.plan_record import Plan
+from runner.plan_record import Plan, Window
 from runner.preparation import give_up_reserve
 from runner.record import Record
-from runner.scenario import Indicator
+from runner.scenario import FaultUse, Indicator
 from runner.targets.lineup import Lineup
 from runner.timeline import (
     Cause,
@@ -163,6 +164,7 @@ class Conductor:
                 uses[window.fault],
                 window,
                 run=self.plan.run,
+                controls=self._controls(uses[window.fault], window),
                 zero=self.anchor.monotonic + zero,
                 guardian=guardian,
                 instance_now=self._victims.instance,
@@ -179,6 +181,12 @@ class Conductor:
             injection.join()
         self.brake.check()
         return self.anchor.at()
+
+    def _controls(self, use: FaultUse, window: Window) -> tuple[str, ...]:
+        """Who can tell that a fault stays where it belongs: instances of its target that none touches meanwhile."""
+        meanwhile = [one for one in self.plan.windows if one.start < window.end and window.start < one.end]
+        touched = frozenset(name for one in meanwhile for name in one.instances)
+        return controls(use, self.plan.instances.get(use.target, ()), touched)
 
     def _steady(self, zero: float) -> bool:
         """Wait for the evidence of the time before, and say whether the steady state held."""

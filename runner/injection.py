@@ -10,6 +10,7 @@ from typing import TypeVar
 from runner import clock
 from runner.acts import compile_act
 from runner.brake import Brake, Halted
+from runner.bystander import Bystander
 from runner.errors import GuardianLost, OperationFailed, Refused
 from runner.faults.record import Instance
 from runner.guardian.client import GuardianClient
@@ -33,6 +34,7 @@ class Injection(threading.Thread):
         window: Window,
         *,
         run: str,
+        controls: tuple[str, ...],
         zero: float,
         guardian: GuardianClient,
         instance_now: Callable[[str], Instance],
@@ -43,6 +45,7 @@ class Injection(threading.Thread):
     ) -> None:
         super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
         self._use, self._window, self._zero, self._of = use, window, zero, run
+        self._controls = controls
         self._guardian, self._instance_now, self._brake, self._at = guardian, instance_now, brake, at
         self._present, self._record = present, record
 
@@ -61,14 +64,33 @@ class Injection(threading.Thread):
     def _carry_out(self) -> None:
         self._brake.wait_until(self._zero + self._window.start)
         known = set(self._present(self._use.target)) if self._lasts else set()
+        control = self._control()
         acts = self._hurt(self._instance_now(name) for name in self._window.instances)
         ends = clock.now() + self._window.end - self._window.start
-        self._confirm(acts, until=min(clock.now() + 2.0, ends))
-        acts += self._follow(known, ends)
-        self._read(acts)
+        try:
+            if control:
+                control.start()
+            self._confirm(acts, until=min(clock.now() + 2.0, ends))
+            acts += self._follow(known, ends)
+            self._read(acts)
+        finally:
+            if control:
+                control.over()
         results = self._settle(acts, [self._guardian.undo(act.id) for act in acts])
         if dirty := next((result for result in results if not result.clean), None):
             self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
+
+    def _control(self) -> Bystander | None:
+        """Prepare to read one that is not to be hurt, as it is before; None where there is none or it is not there."""
+        for name in self._controls:
+            try:
+                instance = self._instance_now(name)
+                return Bystander(
+                    self._use, self._window, instance, run=self._of, at=self._at, record=self._record
+                )
+            except (OperationFailed, Refused):
+                continue
+        return None
 
     @property
     def _lasts(self) -> bool:

@@ -81,6 +81,16 @@ class Escaped(_Event, frozen=True, kw_only=True, tag="escaped"):
     joined: bool = False
 
 
+class Control(_Event, frozen=True, kw_only=True, tag="control"):
+    """A reading of an instance that a fault must not touch. *leaked*: it is harmed too; None: it cannot be told."""
+
+    fault: str
+    occurrence: int = 0
+    instance: str
+    leaked: bool | None
+    evidence: str
+
+
 class Sample(_Event, frozen=True, kw_only=True, tag="sample"):
     """One reading of an indicator: a value, a ratio (bad of total) or cumulative buckets (le -> count).
 
@@ -115,7 +125,7 @@ class Note(_Event, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
-Event = Started | Phase | StageBegun | ActChanged | Confirmed | Escaped | Sample | HaltPulled | Note
+Event = Started | Phase | StageBegun | ActChanged | Confirmed | Escaped | Control | Sample | HaltPulled | Note
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)

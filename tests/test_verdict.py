@@ -8,7 +8,17 @@ from runner.load.frames import Key
 from runner.plan_record import Harm
 from runner.plan_record import Window as Planned
 from runner.record import Record
-from runner.timeline import ActChanged, Confirmed, HaltPulled, Note, Phase, Sample, StageBegun
+from runner.timeline import (
+    ActChanged,
+    Confirmed,
+    Control,
+    Escaped,
+    HaltPulled,
+    Note,
+    Phase,
+    Sample,
+    StageBegun,
+)
 from runner.verdict.judge import judge, steady_findings
 from runner.verdict.record import Outcome
 from tests.made import (
@@ -654,6 +664,29 @@ def test_dirty_says_what_and_how_to_mend_it():
     (report,) = verdict_of(events=[*phases(after=20.0, end=41.0), *events]).faults
     assert report.dirty == "shop.1: limit is 7; prlimit …"
     assert report.reverted_at is None
+
+
+def test_who_came_later_and_escaped_or_joined_is_said():
+    told = [
+        Escaped(at=13.0, fault="kill-one", instances=("shop.3",), joined=True),
+        Escaped(at=19.0, fault="kill-one", instances=("shop.4", "shop.5")),
+    ]
+    (report,) = verdict_of(extra=told).faults
+    assert (report.joined, report.escaped) == (("shop.3",), ("shop.4", "shop.5"))
+    assert report.evidence.endswith(
+        "; 1 came later and joined it; 2 came later and escaped it: shop.4, shop.5"
+    )
+
+
+def test_harm_to_a_neighbour_breaks_the_run_and_a_neighbour_left_alone_is_told():
+    spared = Control(at=13.0, fault="kill-one", instance="shop.0", leaked=False, evidence="it runs")
+    verdict = verdict_of(extra=[spared])
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.faults[0].spared == ("shop.0",)
+    harmed = msgspec.structs.replace(spared, leaked=True, evidence="it is gone")
+    verdict = verdict_of(extra=[harmed])
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.reason == "during kill-one: the fault stays where it belongs: leaked: shop.0: it is gone"
 
 
 def test_armed_and_never_injected_is_said():

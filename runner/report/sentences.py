@@ -10,6 +10,7 @@ from runner.shown import shown
 from runner.timeline import (
     ActChanged,
     Confirmed,
+    Control,
     Escaped,
     Event,
     HaltPulled,
@@ -64,6 +65,10 @@ class Narrator:
                 came = ", ".join(shown(name, 80) for name in event.instances)
                 verb = "hurts also" if event.joined else "is escaped by"
                 return f"{shown(event.fault, 80)} {verb} {came}, which came meanwhile", "quiet"
+            case Control():
+                word = {True: "LEAKED to", False: "leaves alone", None: "cannot be told from"}[event.leaked]
+                told = f"{shown(event.fault, 80)} {word} {shown(event.instance, 80)}: {shown(event.evidence, 200)}"
+                return told, "bad" if event.leaked else "quiet"
             case HaltPulled():
                 return self._halt(event), "bad"
             case Note():

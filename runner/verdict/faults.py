@@ -8,7 +8,7 @@ import msgspec
 
 from runner.plan_record import Plan
 from runner.record import Record
-from runner.timeline import ActChanged, Confirmed, Escaped
+from runner.timeline import ActChanged, Confirmed, Control, Escaped
 from runner.verdict.record import FaultReport
 
 _TOUCHED = {"injecting", "injected", "failed"}
@@ -20,18 +20,18 @@ def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
     names = {use.name for use in plan.scenario.faults}
     changes: dict[tuple[str, int], list[ActChanged]] = {}
     readings: dict[tuple[str, int], list[Confirmed]] = {}
-    came: dict[tuple[str, int], list[Escaped]] = {}
+    beside: dict[tuple[str, int], list[Escaped | Control]] = {}
     for event in record.events:
         if isinstance(event, ActChanged) and event.fault in names:
             changes.setdefault((event.fault, event.occurrence), []).append(event)
         elif isinstance(event, Confirmed):
             readings.setdefault((event.fault, event.occurrence), []).append(event)
-        elif isinstance(event, Escaped):
-            came.setdefault((event.fault, event.occurrence), []).append(event)
+        elif isinstance(event, Escaped | Control):
+            beside.setdefault((event.fault, event.occurrence), []).append(event)
     does = {harm.fault: harm.does for harm in plan.harms}
     return tuple(
-        _with_newcomers(
-            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")), came.get(name, [])
+        _with_others(
+            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")), beside.get(name, [])
         )
         for name in changes
     )
@@ -74,16 +74,23 @@ def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) 
     )
 
 
-def _with_newcomers(report: FaultReport, came: list[Escaped]) -> FaultReport:
-    """Say who came while it lasted: an escape is no failure, but nobody shall believe that all were hurt."""
+def _with_others(report: FaultReport, events: list[Escaped | Control]) -> FaultReport:
+    """Add who came while it lasted, and what was seen of those that it must not touch."""
+    came = [event for event in events if isinstance(event, Escaped)]
+    seen = [event for event in events if isinstance(event, Control)]
     joined = tuple(name for event in came if event.joined for name in event.instances)
     escaped = tuple(name for event in came if not event.joined for name in event.instances)
-    if not came:
-        return report
+    spared = tuple(event.instance for event in seen if event.leaked is False)
     said = [f"{len(joined)} came later and joined it"] if joined else []
     said += [f"{len(escaped)} came later and escaped it: {', '.join(escaped)}"] if escaped else []
+    said += [f"{', '.join(spared)} was left alone"] if spared else []
     return msgspec.structs.replace(
-        report, joined=joined, escaped=escaped, evidence="; ".join([report.evidence, *said])
+        report,
+        joined=joined,
+        escaped=escaped,
+        spared=spared,
+        leaked="; ".join(f"{event.instance}: {event.evidence}" for event in seen if event.leaked),
+        evidence="; ".join([report.evidence, *said]),
     )
 
 

@@ -28,8 +28,9 @@ def judge(plan: Plan, record: Record) -> Verdict:
     expected = tuple(
         finding for assertion in plan.scenario.expect for finding in findings_of(case, assertion)
     )
-    findings = (*steady_before, *expected, *steady_after, *_halt_findings(case))
-    outcome, reason = _outcome(case, steady_before, (*expected, *steady_after))
+    leaks = _leaks(case)
+    findings = (*steady_before, *expected, *steady_after, *leaks, *_halt_findings(case))
+    outcome, reason = _outcome(case, steady_before, (*expected, *steady_after, *leaks))
     started = next((event for event in record.events if isinstance(event, Started)), None)
     wall = started.anchor.wall if started else 0.0
     return Verdict(
@@ -61,6 +62,22 @@ def _steady(case: Case, side: Literal["before", "after"]) -> tuple[Finding, ...]
         finding
         for assertion in case.plan.scenario.steady_state
         for finding in findings_in(case, assertion, (window,), when=f"steady state {side}")
+    )
+
+
+def _leaks(case: Case) -> tuple[Finding, ...]:
+    """Faults that hurt an instance which was no target of theirs."""
+    return tuple(
+        Finding(
+            assertion="the fault stays where it belongs",
+            when=f"during {report.name}",
+            outcome="broken",
+            reason=f"leaked: {report.leaked}",
+            start=report.injected_at,
+            end=report.reverted_at,
+        )
+        for report in case.faults
+        if report.leaked
     )
 
 

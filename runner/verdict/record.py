@@ -76,6 +76,8 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     dirty: str = ""  # what is not as it was, and how to mend it
     joined: tuple[str, ...] = ()  # came while it lasted and were hurt too
     escaped: tuple[str, ...] = ()  # came while it lasted and were not
+    spared: tuple[str, ...] = ()  # not targets, and read to be as ever while it lasted: the negative control
+    leaked: str = ""  # harm to an instance that was no target: which, and what was seen there
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

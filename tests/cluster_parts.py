@@ -300,6 +300,8 @@ def leftovers(since: float = 0.0) -> list[str]:
 def _left_containers(client: Any, since: float) -> Iterator[str]:
     for each in client.api.containers(all=True, filters={"label": "squall.run"}):
         run = each["Labels"]["squall.run"]
+        if "io.kubernetes.pod.uid" in each["Labels"]:
+            continue  # a pod's: looked for in the cluster; its kubelet takes its time to sweep up
         if each["Created"] >= since and not any(marked(run)):
             yield f"container {each['Names'][0]} of run {run}: {each['Status']}"
 

@@ -81,9 +81,9 @@ class ClusterGround:
         """Nothing is known of a target that only its runtime's id names; a fresh helper looks."""
         return ""
 
-    def record(self, name: str, text: str, labels: dict[str, str]) -> None:
+    def record(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
         """Leave the way back in a ConfigMap."""
-        body = {"metadata": {"name": name, "labels": labels}, "data": {"undo": text}}
+        body = {"metadata": {"name": name, "labels": labels}, "data": data}
         try:
             self._client.post(self._records, body)
         except ApiError as error:

@@ -73,7 +73,7 @@ class EngineGround:
             return ""
         return f"container {self._post.container[:12]} does not run"
 
-    def record(self, name: str, text: str, labels: dict[str, str]) -> None:
+    def record(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
         """Nowhere: who reaches the engine reaches its helpers, which stay until they are read."""
 
     def recorded(self, name: str) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import socket
+from datetime import UTC, datetime
 from typing import Literal, Protocol
+
+import msgspec
 
 from runner.errors import OperationFailed
 from runner.helper.on_cluster import ClusterGround
 from runner.helper.on_engine import EngineGround
 from runner.helper.protocol import Report, Role
+from runner.operations.record import AfarGone
 from runner.places import Post
 from runner.remote.stream import Stream
 
@@ -34,7 +40,7 @@ class Ground(Protocol):
     def target_gone(self) -> str:
         """Say in a sentence that the target ended, with all that was done to it; empty where it may be there."""
 
-    def record(self, name: str, text: str, labels: dict[str, str]) -> None:
+    def record(self, name: str, data: dict[str, str], labels: dict[str, str]) -> None:
         """Leave the way back where it is found without us, if there is such a place."""
 
     def recorded(self, name: str) -> bool | None:
@@ -67,6 +73,16 @@ def labels_of(run: str, act: str, role: str) -> dict[str, str]:
 def short(act: str) -> str:
     """Eight digits for an act, whose id is no name for a container."""
     return hashlib.sha256(act.encode()).hexdigest()[:8]
+
+
+def data_of(operation: AfarGone) -> dict[str, str]:
+    """What the record of how to undo an act holds."""
+    return {
+        "undo": msgspec.json.encode(operation).decode(),
+        "owner": f"{os.environ.get('USER') or os.getuid()}@{socket.gethostname()}, process {os.getpid()}",
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "lease": f"{operation.lease:g}",
+    }
 
 
 def _plain(run: str) -> str:

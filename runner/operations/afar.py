@@ -6,11 +6,9 @@ import contextlib
 import select
 import threading
 
-import msgspec
-
 from runner import clock
 from runner.errors import OperationFailed
-from runner.helper.posting import ground, labels_of, name_of
+from runner.helper.posting import data_of, ground, labels_of, name_of
 from runner.helper.protocol import Orders, Report, Role, Say, line, read_report
 from runner.operations.afar_end import perform_afar_gone, perform_check_afar, together
 from runner.operations.context import Held
@@ -109,7 +107,7 @@ class HeldAfar:
         )
         self._ground.record(
             name_of(operation.run, operation.act, "record"),
-            msgspec.json.encode(record).decode(),
+            data_of(record),
             labels_of(operation.run, operation.act, "record"),
         )
         for role in _ORDER:

@@ -1,0 +1,295 @@
+"""Helpers in a cluster: whoever dies, falls silent or is deleted, what was done to the pod is undone."""
+
+import json
+import subprocess
+
+import msgspec
+import pytest
+
+from runner import cgroups
+from runner.errors import OperationFailed
+from runner.helper import look
+from runner.operations import Context, perform
+from runner.operations.record import AfarGone, KubeCall, Run, TableGone, WriteFile
+from runner.places import Cluster, Post
+from runner.remote.kubernetes import ClusterClient
+from runner.remote.records import leftovers
+from tests.afar_parts import RUN, UNDO, Holder, time_until
+from tests.cluster_api import trust
+from tests.cluster_parts import container_of, deployment, namespace, pods
+from tests.helper_image import build
+
+
+@pytest.fixture(scope="module")
+def image(engine):
+    return build()
+
+
+@pytest.fixture(scope="module")
+def space(cluster):
+    with namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def target(cluster, space):
+    with pods(cluster, within=space) as (pod,):
+        yield pod
+
+
+@pytest.fixture
+def place(cluster):
+    return Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context, uid=cluster.uid)
+
+
+@pytest.fixture
+def post(place, image, space, target):
+    return Post(
+        cluster=place,
+        image=image,
+        shape="cgroup",
+        container=container_of(target),
+        namespace=space,
+        node=target.spec.node_name,
+        pod=target.metadata.uid,
+    )
+
+
+@pytest.fixture
+def holder(cluster, space, request):
+    made = []
+
+    def start(post, **knobs):
+        made.append(Holder(post, **knobs))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+    for kind in ("pod", "config_map"):
+        getattr(cluster.core, f"delete_collection_namespaced_{kind}")(
+            space, label_selector="squall.run", grace_period_seconds=0
+        )
+
+
+def limit(target):
+    found = cgroups.of_container(container_of(target))
+    return cgroups.content(found["pids"] / "pids.max") if found else "gone"
+
+
+def hurt(target):
+    return limit(target) == "77"
+
+
+def delete(cluster, holder, *roles, force=False):
+    for role in roles:
+        cluster.core.delete_namespaced_pod(
+            holder.name(role), holder.post.namespace, grace_period_seconds=0 if force else None
+        )
+
+
+def running(holder):
+    said = holder.says()
+    assert said.startswith("done"), said
+    return holder
+
+
+def none_left(cluster, holder):
+    left = cluster.core.list_namespaced_pod(holder.post.namespace, label_selector="squall.run").items
+    records = leftovers(holder.post.cluster, holder.post.namespace)
+    return not left and not records
+
+
+def test_it_is_held_confirmed_and_undone_when_let_go_of(holder, post, target, cluster):
+    assert look(post, (post.container,)).containers[post.container].files["pids.max"] == "max"
+    held = running(holder(post))
+    assert hurt(target)
+    assert held.check().ok is True
+    held.let_go()
+    assert "hand helper undid it (when told)" in held.gone().evidence
+    assert not hurt(target)
+    assert none_left(cluster, held)
+    assert held.gone().ok, "twice is harmless"
+
+
+def test_it_heals_when_the_hand_of_the_guardian_is_killed_and_what_it_left_is_recorded(
+    holder, post, target, cluster
+):
+    held = running(holder(post))
+    held.kill()
+    took = time_until(lambda: not hurt(target))
+    print(f"clean {took * 1000:.0f} ms after SIGKILL")
+    assert took < 3
+    (left,) = leftovers(post.cluster, post.namespace)
+    assert left.problem == ""
+    assert left.run == RUN
+    assert left.undo is not None
+    assert "when we hung up" in perform(left.undo, Context()).evidence
+    assert none_left(cluster, held)
+
+
+def test_it_heals_when_the_hand_of_the_guardian_is_stopped_for_longer_than_the_lease(
+    holder, post, target, cluster
+):
+    held = running(holder(post, lease=1.0))
+    held.stop()
+    assert time_until(lambda: not hurt(target)) < 3
+    assert "when its lease was over" in held.gone().evidence
+    assert none_left(cluster, held)
+
+
+def test_a_deleted_hand_helper_undoes_before_it_leaves(holder, post, target, cluster):
+    held = running(holder(post))
+    delete(cluster, held, "hand")
+    took = time_until(lambda: not hurt(target))
+    print(f"clean {took * 1000:.0f} ms after the hand helper was deleted")
+    assert held.says().startswith("failed")
+    assert held.gone().ok
+    assert none_left(cluster, held)
+
+
+def test_both_helpers_deleted_by_force_are_made_up_for(holder, post, target, cluster):
+    held = running(holder(post))
+    held.kill()
+    delete(cluster, held, "hand", "warden", force=True)
+    assert held.gone().ok
+    assert not hurt(target)
+    assert none_left(cluster, held)
+
+
+def test_a_pod_that_is_gone_has_nothing_left_to_undo(holder, post, target, cluster):
+    held = running(holder(post))
+    cluster.core.delete_namespaced_pod(
+        target.metadata.name, target.metadata.namespace, grace_period_seconds=0
+    )
+    time_until(lambda: limit(target) == "gone")
+    held.let_go()
+    assert held.gone().ok
+    assert none_left(cluster, held)
+
+
+def test_a_missing_namespace_says_how_to_make_it(holder, post):
+    nowhere = msgspec.structs.replace(post, namespace="squall-nowhere")
+    assert "kubectl create namespace squall-nowhere" in holder(nowhere).says()
+
+
+def test_what_the_wrong_cluster_does_not_have_is_not_taken_for_clean(post):
+    wrong = msgspec.structs.replace(post, cluster=msgspec.structs.replace(post.cluster, uid="0000"))
+    with pytest.raises(OperationFailed, match="another cluster"):
+        perform(AfarGone(run=RUN, act="x", post=wrong, undo=UNDO), Context())
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        Run(argv=("sh", "-c", "true")),
+        WriteFile(path="/proc/sysrq-trigger", value="b"),
+        WriteFile(path="cgroup:/../../release_agent", value="x"),
+    ],
+)
+def test_a_record_that_somebody_altered_is_never_performed(post, cluster, undo):
+    altered = AfarGone(run="r", act="x", post=post, undo=(undo,))
+    body = {
+        "metadata": {"name": "altered", "labels": {"squall.role": "record", "squall.test": "1"}},
+        "data": {"undo": msgspec.json.encode(altered).decode()},
+    }
+    cluster.core.create_namespaced_config_map(post.namespace, body)
+    try:
+        (left,) = leftovers(post.cluster, post.namespace)
+        assert left.undo is None
+        assert "somebody wrote it in" in left.problem
+    finally:
+        cluster.core.delete_namespaced_config_map("altered", post.namespace)
+
+
+@pytest.fixture
+def account(cluster, space):
+    """A service account that may scale one deployment, and nothing else."""
+    rbac = ClusterClient(Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context))
+    cluster.core.create_namespaced_service_account(space, {"metadata": {"name": "reverter"}})
+    trust(cluster.core, space, "reverter")
+
+    def allow(where, name):
+        roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{where}"
+        rule = {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]}
+        rbac.post(
+            f"{roles}/roles", {"metadata": {"name": "reverter"}, "rules": [{**rule, "resourceNames": [name]}]}
+        )
+        rbac.post(
+            f"{roles}/rolebindings",
+            {
+                "metadata": {"name": "reverter"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reverter"},
+                "subjects": [{"kind": "ServiceAccount", "name": "reverter", "namespace": space}],
+            },
+        )
+
+    yield allow
+    cluster.core.delete_namespaced_service_account("reverter", space)
+
+
+def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(
+    holder, place, image, space, cluster, account
+):
+    with deployment(cluster, replicas=1) as made:
+        where, name = made.metadata.namespace, made.metadata.name
+        account(where, name)
+        meant = {
+            "cluster": Cluster(kubeconfig="in-cluster", uid=cluster.uid),
+            "verb": "scale", "kind": "deployment", "namespace": where, "name": name, "uid": made.metadata.uid,
+        }  # fmt: skip
+        post = Post(cluster=place, image=image, shape="api", namespace=space, service_account="reverter")
+        held = running(
+            holder(
+                post,
+                do=(KubeCall(**meant, value="2", expect="1"),),
+                undo=(KubeCall(**meant, value="1", expect="2", gone_is_fine=True),),
+                confirm=(),
+            )
+        )
+        assert cluster.apps.read_namespaced_deployment(name, where).spec.replicas == 2
+        held.kill()
+        time_until(lambda: cluster.apps.read_namespaced_deployment(name, where).spec.replicas == 1)
+        assert held.gone().ok
+        assert none_left(cluster, held)
+
+
+def blocked(target, peer):
+    """Say whether the target reaches a peer."""
+    argv = ["kubectl", "-n", target.metadata.namespace, "exec", target.metadata.name, "--"]
+    done = subprocess.run([*argv, "ping", "-c1", "-W1", peer], capture_output=True)
+    return done.returncode != 0
+
+
+def test_the_network_of_a_pod_is_cut_and_heals(holder, post, target, cluster, space):
+    from runner.operations.record import CheckTable, Cut, Match
+
+    with pods(cluster, within=space) as (peer,):
+        assert not blocked(target, peer.status.pod_ip)
+        table = "squall_test"
+        held = running(
+            holder(
+                msgspec.structs.replace(post, shape="network"),
+                do=(Cut(table=table, how="drop", match=Match(direction="both")),),
+                undo=(TableGone(table=table),),
+                confirm=(CheckTable(table=table),),
+            )
+        )
+        assert blocked(target, peer.status.pod_ip)
+        time_until(lambda: held.check().ok)
+        held.kill()
+        time_until(lambda: not blocked(target, peer.status.pod_ip), within=5)
+        assert held.gone().ok
+        assert none_left(cluster, held)
+
+
+def test_a_helper_pod_has_no_token_and_the_least_it_needs(post):
+    from runner.helper.pods import pod_of
+
+    for shape in ("look", "network", "cgroup", "process", "disk"):
+        pod = pod_of(msgspec.structs.replace(post, shape=shape), "x", {})
+        text = json.dumps(pod)
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert "privileged" not in text
+        assert pod["spec"]["containers"][0]["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert pod["spec"]["nodeName"] == post.node

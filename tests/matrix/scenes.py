@@ -155,6 +155,15 @@ class Scene:
         """What is not as it was before, in full."""
         return difference(self.before, self.fingerprint())
 
+    def helpers(self, labels: str) -> list[str]:
+        """Name the helpers that have *labels*."""
+        found = self.engine.api.containers(all=True, filters={"label": labels.split(",")})
+        return [each["Names"][0].lstrip("/") for each in found]
+
+    def delete_helper(self, name: str) -> None:
+        """Remove one under everybody's feet."""
+        self.engine.api.remove_container(name, force=True)
+
     set_up: Callable[[], None]
     fingerprint: Callable[[], Any]
     environment: Callable[[], str]
@@ -207,6 +216,7 @@ class OnKubernetes(Scene):
     """A deployment of pods that serve pages, on a cluster whose engine is this machine's."""
 
     platform = "kubernetes"
+    account = "default"  # of the reverter
 
     def set_up(self) -> None:
         self.cluster = reached()
@@ -214,20 +224,33 @@ class OnKubernetes(Scene):
         self._parts.enter_context(contextlib.closing(core.api_client))
         self._parts.enter_context(reachable_from_pods(core))
         made = self._parts.enter_context(deployment(self.cluster, *SERVING, image=IMAGE))
-        self.namespace = made.metadata.namespace
+        self.namespace = self.posts = made.metadata.namespace
+        self.kubeconfig, self.context = self.cluster.kubeconfig, self.cluster.context
+        self.allow()
+
+    def allow(self) -> None:
+        """Let the reverter do everything: which rights suffice is shown by tests/test_rbac.py."""
+        core = self.cluster.core
         trust(core, self.namespace)
         _let_everything(core, self.namespace)
         self._parts.callback(_let_nothing, core, self.namespace)
 
     def environment(self) -> str:
-        there = f"kubeconfig: {self.cluster.kubeconfig}, context: {self.cluster.context}"
+        there = f"kubeconfig: {self.kubeconfig}, context: {self.context}"
         return textwrap.dedent(f"""
             targets:
               victim: {{kubernetes: {{{there}, namespace: {self.namespace}, workload: deployment/web}}}}
               node: {{kubernetes: {{{there}, nodes: '*'}}}}
               way: {{link: {{from: victim, to: {ELSEWHERE}, port: 8900}}}}
-            helper: {{image: '{IMAGE}', lease: {LEASE:g}s, namespace: {self.namespace}, service_account: default}}
+            helper: {{image: '{IMAGE}', lease: {LEASE:g}s, namespace: {self.posts}, service_account: {self.account}}}
         """)
+
+    def helpers(self, labels: str) -> list[str]:
+        found = self.cluster.core.list_namespaced_pod(self.posts, label_selector=labels).items
+        return [each.metadata.name for each in found]
+
+    def delete_helper(self, name: str) -> None:
+        self.cluster.core.delete_namespaced_pod(name, self.posts, grace_period_seconds=0)
 
     def aim(self, acts: list[Any]) -> None:
         self.container = container_of(acts) or self.container

@@ -43,16 +43,16 @@ class Cell(World):
         return hurt
 
     def helpers(self, role: str = "") -> list[str]:
-        """Helper containers of this run that there are, running or not."""
-        labels = [f"squall.run={self.run}", *([f"squall.role={role}"] if role else [])]
-        found = self.scene.engine.api.containers(all=True, filters={"label": labels})
-        return [each["Id"] for each in found]
+        """Helpers of this run that there are, running or not."""
+        return self.scene.helpers(
+            ",".join([f"squall.run={self.run}", *([f"squall.role={role}"] if role else [])])
+        )
 
     def _what_is_left(self, but: tuple[int, ...]) -> str:
         if left := super()._what_is_left(but):
             return left
         if helpers := self.helpers():
-            return f"helpers {[each[:12] for each in helpers]} are there"
+            return f"helpers {helpers} are there"
         return "; ".join(self.scene.differences())[:600]
 
 
@@ -85,7 +85,7 @@ def both_killed(cell: Cell) -> None:
 def helper_deleted(cell: Cell) -> None:
     """The helper that did it is removed under its feet; later the runner is asked to undo."""
     for each in cell.helpers("hand"):
-        cell.scene.engine.api.remove_container(each, force=True)
+        cell.scene.delete_helper(each)
     time.sleep(0.5)
     os.kill(cell.runner.pid, signal.SIGTERM)
 

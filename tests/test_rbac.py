@@ -1,0 +1,137 @@
+"""The rights that the manifest gives for each group of faults suffice, and without them the cluster says no.
+
+Every identity here is one of its own: were it the admin after all, the calls that have to be forbidden would show it.
+"""
+
+import base64
+import contextlib
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.errors import Refused
+from runner.places import Cluster
+from runner.remote.kubernetes import ApiError, ClusterClient
+from tests.cluster_api import authority, trust
+from tests.cluster_parts import namespace, until
+from tests.matrix.scenes import Kind, OnKubernetes
+from tests.matrix.strikes import strike
+from tests.runs import ROOT
+
+pytestmark = pytest.mark.timeout(180)
+
+MANIFEST = ROOT / "scenarios/shop/rbac.yaml"
+ALWAYS = ("look", "know")
+GROUPS = {  # roles: a fault of the group
+    ("kill-delete",): Kind("kill", "how: delete", looks="pods"),
+    ("kill-evict",): Kind("kill", "how: evict", looks="pods"),
+    ("restart",): Kind("restart", "", looks="pods"),
+    ("helpers",): Kind("blackhole", "", target="way"),
+    ("helpers", "scale"): Kind("scale", "replicas: 1", looks="workload"),
+    ("helpers", "nodes", "cordon"): Kind("cordon", "", target="node", looks="node"),
+}
+
+
+class Limited(OnKubernetes):
+    """A deployment, and an identity that may do what *roles* of the manifest allow."""
+
+    account = "squall-reverter"
+
+    def __init__(self, kind, folder, roles):
+        super().__init__(kind, folder)
+        self.roles = roles
+
+    def allow(self):
+        core = self.cluster.core
+        self.posts = self._parts.enter_context(namespace(self.cluster))
+        self.apply([each for each in self.documents() if self.wanted(each)])
+        trust(core, self.posts, "squall-reverter")
+        token = trust(core, self.posts, "squall")
+        self.kubeconfig = str(self.folder / "limited.yaml")
+        self.context = "limited"
+        Path(self.kubeconfig).write_text(yaml.safe_dump(self.configuration(core, token)))
+
+    def documents(self):
+        """The manifest, in namespaces of this test's and under names of its own where they are the cluster's."""
+        [node] = [each.metadata.name for each in self.cluster.core.list_node().items][:1]
+        text = MANIFEST.read_text().replace("namespace: shop", f"namespace: {self.namespace}")
+        text = text.replace("namespace: squall}", f"namespace: {self.posts}}}").replace("node-1", node)
+        for each in yaml.safe_load_all(text):
+            if each["kind"].startswith("Cluster"):
+                each["metadata"]["name"] = f"{each['metadata']['name']}-{self.posts}"
+                if "roleRef" in each:
+                    each["roleRef"]["name"] = each["metadata"]["name"]
+            yield each
+
+    def wanted(self, document):
+        name = document["metadata"]["name"].removesuffix(f"-{self.posts}").removeprefix("squall-")
+        return document["kind"] == "ServiceAccount" or ("Role" in document["kind"] and name in self.roles)
+
+    def apply(self, documents):
+        text = yaml.safe_dump_all(documents)
+        subprocess.run(
+            ["kubectl", "apply", "-f", "-"], input=text, text=True, check=True, capture_output=True
+        )
+        argv = ["kubectl", "delete", "--ignore-not-found", "--wait=false", "-f", "-"]
+        self._parts.callback(subprocess.run, argv, input=text, text=True, check=True, capture_output=True)
+
+    def configuration(self, core, token):
+        server = core.api_client.configuration.host
+        authorities = base64.b64encode(authority(core)).decode()
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "limited",
+            "clusters": [
+                {"name": "here", "cluster": {"server": server, "certificate-authority-data": authorities}}
+            ],
+            "users": [{"name": "limited", "user": {"token": token}}],
+            "contexts": [{"name": "limited", "context": {"cluster": "here", "user": "limited"}}],
+        }
+
+    def client(self):
+        return ClusterClient(Cluster(kubeconfig=self.kubeconfig, context=self.context))
+
+
+def forbidden(call, *arguments, **options):
+    with pytest.raises(ApiError) as said:
+        call(*arguments, **options)
+    return said.value.status == 403
+
+
+@pytest.mark.parametrize("roles", GROUPS, ids="+".join)
+def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(engine, cluster, image, tmp_path, roles):
+    with Limited(GROUPS[roles], tmp_path, ALWAYS + roles) as scene:
+        client = scene.client()
+        assert forbidden(client.get, f"/api/v1/namespaces/{scene.namespace}/secrets")
+        assert forbidden(client.post, f"/api/v1/namespaces/{scene.namespace}/pods", {})
+        assert forbidden(client.get, "/api/v1/pods")
+        result = strike(scene, "runner SIGTERM", random.Random(7))
+        assert result.landed, result
+        assert result.clean, result
+
+
+@pytest.mark.parametrize("roles", GROUPS, ids="+".join)
+def test_without_its_role_a_fault_is_refused_before_anything_is_touched(
+    engine, cluster, image, tmp_path, roles
+):
+    with Limited(GROUPS[roles], tmp_path, ALWAYS + roles[:-1]) as scene:
+        with pytest.raises(Refused) as said:
+            scene.prepared()
+        assert "not allowed" in str(said.value) or "may not" in str(said.value), said.value
+        assert scene.differences() == []
+
+
+def test_the_right_to_delete_pods_is_none_to_evict_them_and_the_other_way_round(cluster, image, tmp_path):
+    for role, path, verb in (
+        ("kill-delete", "{}/eviction", "post"),
+        ("kill-evict", "{}", "delete"),
+    ):
+        with contextlib.ExitStack() as stack:
+            scene = stack.enter_context(Limited(GROUPS[role,], tmp_path, (*ALWAYS, role)))
+            pod = until(scene._pods)[0].metadata.name
+            there = path.format(f"/api/v1/namespaces/{scene.namespace}/pods/{pod}")
+            assert forbidden(getattr(scene.client(), verb), there, {})

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from runner.operations import Context, Held, perform
 from runner.operations.record import Operation, Reading
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +31,7 @@ PROGRAM = """
 import json, math, select, sys
 import msgspec
 from runner.operations import Context, perform
+from runner.operations import Context, Held, perform
 from runner.operations.record import Operation, Reading
 decode = msgspec.json.Decoder(tuple[Operation, ...]).decode
 held, buffer = [], b""
@@ -85,6 +90,130 @@ class Room:
             text=True,
             cwd=ROOT,
         )
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be in the namespace with this thread: sockets made meanwhile stay there, programs started run there."""
+        own, other = Path("/proc/thread-self/ns/net"), Path("/run/netns", self.name)
+        with own.open() as before, other.open() as there:
+            _set_namespace(there.fileno())
+            try:
+                yield
+            finally:
+                _set_namespace(before.fileno())
+
+    def echo(self, port: int, stack: contextlib.ExitStack) -> None:
+        """Answer connections and datagrams with what they bring, by threads of this process."""
+        with self.entered():
+            stream = stack.enter_context(
+                socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+            )
+            datagrams = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+            datagrams.bind(("::", port))
+        for target, served in ((_echo_streams, stream), (_echo_datagrams, datagrams)):
+            threading.Thread(target=target, args=(served,), daemon=True).start()
+
+    def trip(self, host: str, port: int, *, patience: float = 5.0, size: int = 1) -> float | str:
+        """Seconds that an echo takes over a new connection, that included; or refused, reset, silence."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with self.entered():
+            peer = socket.socket(family, socket.SOCK_STREAM)
+        with peer:
+            peer.settimeout(patience)
+            begun = time.monotonic()
+            try:
+                peer.connect((host, port))
+                threading.Thread(target=_send, args=(peer, size), daemon=True).start()
+                got = 0
+                while got < size and (data := peer.recv(1 << 16)):
+                    got += len(data)
+            except ConnectionRefusedError:
+                return "refused"
+            except ConnectionResetError:
+                return "reset"
+            except TimeoutError:
+                return "silence"
+            except OSError as error:
+                return str(error)
+            return time.monotonic() - begun
+
+    def pings(self, host: str, port: int, number: int) -> list[float]:
+        """Seconds that datagrams take to a peer and back, one after the other; the first two are for warming up."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with self.entered():
+            peer = socket.socket(family, socket.SOCK_DGRAM)
+        seconds = []
+        with peer:
+            peer.settimeout(5.0)
+            peer.connect((host, port))
+            for _ in range(number + 2):
+                begun = time.monotonic()
+                peer.send(b"x")
+                peer.recv(1)
+                seconds.append(time.monotonic() - begun)
+        return seconds[2:]
+
+
+class Here:
+    """Performs and holds operations in a room, by this process itself: cheap where starting another is slow."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._held: list[Held] = []
+        self._lock, self._over = threading.Lock(), threading.Event()
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def do(self, operation: Operation) -> Reading:
+        with self._lock, self._room.entered():
+            result = perform(operation, Context())
+            if isinstance(result, Reading):
+                return result
+            self._held.append(result)
+            return result.reading
+
+    def release(self) -> None:
+        with self._lock, self._room.entered():
+            while self._held:
+                self._held.pop().release()
+
+    def close(self) -> None:
+        self._over.set()
+        self.release()
+
+    def _tick(self) -> None:
+        while not self._over.wait(0.1):
+            with self._lock:
+                for held in self._held:
+                    held.tick()
+
+
+def _set_namespace(descriptor: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _send(peer: socket.socket, size: int) -> None:
+    with contextlib.suppress(OSError):
+        peer.sendall(b"x" * size)
+
+
+def _echo_streams(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed: the test is over
+        while True:
+            threading.Thread(target=_echo, args=(listener.accept()[0],), daemon=True).start()
+
+
+def _echo(peer: socket.socket) -> None:
+    with contextlib.suppress(OSError), peer:
+        while data := peer.recv(1 << 16):
+            peer.sendall(data)
+
+
+def _echo_datagrams(bound: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            data, whom = bound.recvfrom(1 << 16)
+            bound.sendto(data, whom)
 
 
 class Holder:
@@ -208,6 +337,7 @@ try:
     with socket.create_connection((host, port), timeout=patience) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         import threading
+import time
         begun = time.monotonic()
         threading.Thread(target=peer.sendall, args=(b"x" * size,), daemon=True).start()
         got = 0
@@ -289,11 +419,19 @@ def cable() -> Iterator[Cable]:
                 _ip("-n", room.name, "addr", "add", address, "dev", device, *nodad)
             for each in (device, "lo"):
                 _ip("-n", room.name, "link", "set", each, "up")
+        _wait_for(rooms[0], THEIRS6)
         yield joined
     finally:
         joined.close()
         for room in made:
             _ip("netns", "del", room.name)
+
+
+def _wait_for(room: Room, host: str) -> None:
+    """Wait until the other end answers, if only that nobody listens: a new device takes a moment."""
+    deadline = time.monotonic() + 10
+    while room.trip(host, 1, patience=0.2) != "refused":
+        assert time.monotonic() < deadline, f"{host} cannot be reached"
 
 
 def _ip(*argv: str) -> None:

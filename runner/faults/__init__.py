@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from runner.faults.answers import Dns, Http
 from runner.faults.clock import Clock
 from runner.faults.command import Command
 from runner.faults.cpu import Cpu
@@ -44,6 +45,8 @@ KINDS: dict[str, type[Fault]] = {
     "duplicate": Duplicate,
     "reorder": Reorder,
     "partition": Partition,
+    "dns": Dns,
+    "http": Http,
     "command": Command,
 }
 AnyFault: TypeAlias = (
@@ -71,5 +74,7 @@ AnyFault: TypeAlias = (
     | Duplicate
     | Reorder
     | Partition
+    | Dns
+    | Http
     | Command
 )

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _NFNETLINK = 12  # NETLINK_NETFILTER
@@ -47,9 +47,30 @@ def entries() -> Iterator[Entry]:
                     yield entry
 
 
-def delete_marked(mark: int) -> int:
-    """Delete the connections with that mark, and tell how many there were."""
-    found = [entry for entry in entries() if entry.mark == mark]
+def find_answered_by(protocol: int, responder: tuple[str, int], client: tuple[str, int]) -> Entry | None:
+    """Find the connection in which *responder* answers *client*, however it was redirected there."""
+    addresses = [ipaddress.ip_address(host) for host, _ in (responder, client)]
+    first = 1 if addresses[0].version == 4 else 3
+    family = socket.AF_INET if first == 1 else socket.AF_INET6
+    hosts = b"".join(_attribute(first + number, each.packed) for number, each in enumerate(addresses))
+    ports = _attribute(1, bytes((protocol,)))
+    ports += b"".join(
+        _attribute(2 + number, struct.pack("!H", port))
+        for number, (_, port) in enumerate((responder, client))
+    )
+    tuple_ = _attribute(_ADDRESSES | _NESTED, hosts) + _attribute(_PORTS | _NESTED, ports)
+    with _opened() as netlink:
+        netlink.send(_message(_GET, _REQUEST, family, _attribute(_REPLY | _NESTED, tuple_)))
+        for kind, body in _messages(netlink.recv(_SPACE)):
+            if kind == _ERROR:
+                return None
+            return _entry(body)
+    return None
+
+
+def delete(meant: Callable[[Entry], bool]) -> int:
+    """Delete the connections that are meant, and tell how many there were."""
+    found = [entry for entry in entries() if meant(entry)]
     with _opened() as netlink:
         for entry in found:
             body = _attribute(_ORIGINAL | _NESTED, entry.original)

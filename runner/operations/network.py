@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-
 from runner.errors import OperationFailed
-from runner.operations import conntrack
 from runner.operations.context import Held
 from runner.operations.netem import Shaped, check_netem, netem_gone
 from runner.operations.nft import OwnedTable, read_table, remove_table
 from runner.operations.nft_rules import cut_table
 from runner.operations.record import CheckNetem, CheckTable, Cut, Netem, NetemGone, Reading, Serve, TableGone
+from runner.operations.serving import forget, said_of, serve
 
 
 def perform_network(
@@ -23,15 +21,15 @@ def perform_network(
         case TableGone():
             return _table_gone(operation.table)
         case CheckTable():
-            return read_table(operation.table)
+            return said_of(operation.table) or read_table(operation.table)
+        case Serve():
+            return serve(operation)
         case Netem():
             return Shaped(operation)
         case NetemGone():
             return netem_gone()
         case CheckNetem():
             return check_netem(operation)
-        case _:
-            raise OperationFailed("not here yet")
 
 
 def _cut(operation: Cut) -> Held:
@@ -43,15 +41,10 @@ def _cut(operation: Cut) -> Held:
         return OwnedTable(operation.table, cut_table(operation, quiet=False), operation.timeout)
 
 
-def mark_of(table: str) -> int:
-    """The mark of the connections that a table of ours redirects, by its name alone: what is left is found by it."""
-    return 0x5C000000 | (zlib.crc32(table.encode()) & 0xFFFFFF)
-
-
 def _table_gone(table: str) -> Reading:
     gone = remove_table(table)
     try:
-        deleted = conntrack.delete_marked(mark_of(table))
+        deleted = forget(table)
     except OSError as error:
         deleted, why = 0, f"; connections it redirected cannot be looked for: {error.strerror or error}"
         return Reading(ok=gone.ok, evidence=gone.evidence + why)

@@ -11,14 +11,14 @@ import subprocess
 from runner import clock
 from runner.errors import OperationFailed
 from runner.operations import programs
-from runner.operations.nft_rules import ALIVE, COUNTER, renewal
+from runner.operations.nft_rules import ALIVE, renewal
 from runner.operations.record import Reading
 
 RENEWALS = 4  # in each lifetime: three may come to nothing
 _PATIENCE = 10.0  # seconds until a table that was asked for must be seen, and until one must be gone
 _STEP = 0.005
 _ALIVE = re.compile(rf"set {ALIVE} {{[^}}]*elements = {{")
-_COUNTER = re.compile(rf"counter {COUNTER} {{\s*packets (\d+)")
+_COUNTER = re.compile(r"counter packets (\d+)")
 _held: dict[str, OwnedTable] = {}  # the tables of this process
 
 
@@ -127,8 +127,7 @@ def alive(listed: str | None) -> bool:
 
 def packets(listed: str) -> int:
     """Count the packets that the table has hurt."""
-    found = _COUNTER.search(listed)
-    return int(found[1]) if found else 0
+    return sum(int(count) for count in _COUNTER.findall(listed))
 
 
 def read_table(name: str) -> Reading:

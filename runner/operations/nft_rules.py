@@ -12,7 +12,6 @@ from runner.errors import OperationFailed
 from runner.operations.record import Cut, Match
 
 ALIVE = "alive"
-COUNTER = "hurt"
 PARTS = 10_000  # a share is a number of these
 NOBODY = 0x5C00  # a queue for user space that nobody reads
 RAW = -300  # before connection tracking and address translation: packets look as the target sees them
@@ -33,14 +32,14 @@ def cut_table(operation: Cut, *, quiet: bool = True) -> str:
 
 def mark_table(name: str, match: Match, priority: int, *, share: float = 1.0) -> str:
     """The table that gives matching packets the priority that our qdisc knows."""
-    strike = chain("strike_out", f"counter name {COUNTER} meta priority set {priority:#x}")
+    strike = chain("strike_out", f"counter meta priority set {priority:#x}")
     return table(name, strike, *hooks(match, (_share(share, by_packet=False),), "out"))
 
 
 def table(name: str, *parts: str) -> str:
     """One owned table, in one line as an interactive nft reads it."""
     alive = f"set {ALIVE} {{ type nf_proto; flags timeout; }}"
-    return f"table inet {name} {{ flags owner; {alive}; counter {COUNTER} {{ }}; {' '.join(parts)} }}"
+    return f"table inet {name} {{ flags owner; {alive}; {' '.join(parts)} }}"
 
 
 def renewal(name: str, timeout: float) -> str:
@@ -139,8 +138,8 @@ def _drop(*, quiet: bool) -> tuple[str, ...]:
     """
     out = f"queue num {NOBODY}" if quiet else "drop"
     return (
-        chain("strike_out", f"counter name {COUNTER} {out}"),
-        chain("strike_in", f"counter name {COUNTER} drop"),
+        chain("strike_out", f"counter {out}"),
+        chain("strike_in", "counter drop"),
     )
 
 
@@ -148,8 +147,8 @@ def _reject() -> tuple[str, ...]:
     """Say that nobody listens: to what opens a TCP connection, and to every datagram."""
     new = "tcp flags & (fin | syn | rst | ack) == syn"
     rules = (
-        f"{new} counter name {COUNTER} reject with tcp reset",
-        f"meta l4proto udp counter name {COUNTER} reject with icmpx type port-unreachable",
+        f"{new} counter reject with tcp reset",
+        "meta l4proto udp counter reject with icmpx type port-unreachable",
     )
     return chain("strike_out", *rules), chain("strike_in", *rules)
 
@@ -160,7 +159,7 @@ def _reset() -> tuple[str, ...]:
     What leaves is answered to the local socket. What comes is first turned into a RST itself (the local socket
     may only be listening), and from its repetition on answered, which ends the peer's side. A RST passes.
     """
-    answer = f"counter name {COUNTER} reject with tcp reset"
+    answer = "counter reject with tcp reset"
     new = "tcp flags & (fin | syn | rst | ack) == syn"
     coming = ["tcp flags & rst == rst return", f"{new} {answer}"]
     sets = []
@@ -169,7 +168,7 @@ def _reset() -> tuple[str, ...]:
         kind = "flags dynamic,timeout; timeout 60s; size 65535;"
         sets.append(f"set struck{number} {{ typeof {key}; {kind} }};")
         coming.append(f"{key} @struck{number} {answer}")
-        coming.append(f"add @struck{number} {{ {key} }} tcp flags set rst counter name {COUNTER} return")
+        coming.append(f"add @struck{number} {{ {key} }} tcp flags set rst counter return")
     return (
         *sets,
         chain("strike_out", "tcp flags & rst == rst return", answer),

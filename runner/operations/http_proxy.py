@@ -1,0 +1,217 @@
+"""A proxy in front of a port of HTTP: some requests are late, aborted, or answered with a status; all others pass.
+
+What is no HTTP/1 (TLS, HTTP/2, WebSockets after their upgrade) passes as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import random
+import select
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+
+import msgspec
+
+from runner.errors import OperationFailed
+from runner.operations.http_message import Body, Head, carry, read_head
+
+_PATIENCE = 60.0  # seconds of silence after which a connection is given up
+_ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST, of IPv4 and IPv6 alike
+
+
+class Wrong(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done to requests: *share* of those whose path and method match; an empty method is every one."""
+
+    delay: float = 0.0
+    status: int = 0
+    abort: bool = False
+    path: str = "*"
+    method: str = ""
+    share: float = 1.0
+
+
+@dataclass(slots=True)
+class _Counts:
+    harmed: int = 0
+    passed: int = 0
+    strange: int = 0
+
+
+class HttpProxy:
+    """Listens on a port of its own; where a redirected connection was meant to go, it goes on to."""
+
+    def __init__(self, answer: str) -> None:
+        try:
+            self.wrong = msgspec.json.decode(answer, type=Wrong)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise OperationFailed(f"what is to be done to requests cannot be read: {error}") from None
+        self._counts, self._lock = _Counts(), threading.Lock()
+        self._peers: set[socket.socket] = set()
+        self._chance = random.Random()  # noqa: S311 - which requests are hit is no secret
+        six = socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            ("::" if six else "0.0.0.0", 0),
+            family=socket.AF_INET6 if six else socket.AF_INET,
+            dualstack_ipv6=six,
+            backlog=512,
+        )
+        self.port = int(self._listener.getsockname()[1])
+
+    def said(self) -> tuple[int, str]:
+        """How many requests were harmed, and how many were not."""
+        counts = self._counts
+        wrong, what = self.wrong, []
+        what += [f"delayed by {wrong.delay * 1e3:g} ms"] if wrong.delay else []
+        what += ["aborted"] if wrong.abort else [f"answered with {wrong.status}"] if wrong.status else []
+        strange = f"; {counts.strange:,} connections spoke no HTTP/1" if counts.strange else ""
+        return (
+            counts.harmed,
+            f"{counts.harmed:,} requests {' and '.join(what)}, {counts.passed:,} passed{strange}",
+        )
+
+    def run(self) -> None:
+        """Serve until it is closed."""
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def close(self) -> None:
+        """End every connection that goes through here; those after them go directly."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            peers = tuple(self._peers)
+        for peer in peers:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError), peer, contextlib.ExitStack() as stack:
+            with self._lock:
+                self._peers.add(peer)
+            stack.callback(self._peers.discard, peer)
+            peer.settimeout(_PATIENCE)
+            upstream = stack.enter_context(socket.socket(_family(peer), socket.SOCK_STREAM))
+            upstream.settimeout(_PATIENCE)
+            upstream.connect(_meant(peer))
+            for each in (peer, upstream):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while self._exchange(peer, upstream):
+                pass
+
+    def _exchange(self, peer: socket.socket, upstream: socket.socket) -> bool:
+        """Carry one request and its answer; False ends the connection."""
+        request = read_head(peer, b"")
+        if request is None:
+            return False
+        if not request.method:
+            self._count(strange=1)
+            return _both_ways(peer, upstream, request.raw)
+        wrong = self.wrong
+        if self._is_meant(request):
+            self._count(harmed=1)
+            threading.Event().wait(wrong.delay)
+            if wrong.abort:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return False
+            if wrong.status:
+                return _answer(peer, request, wrong.status)
+        else:
+            self._count(passed=1)
+        upstream.sendall(request.raw)
+        if request.expects_go_ahead:
+            return _both_ways(peer, upstream, b"")
+        rest = carry(request.body(), request.rest, peer, upstream)
+        if rest:  # sent ahead of the answer: nobody does that any more; let the two settle it
+            return _both_ways(peer, upstream, rest)
+        return _carry_answer(request, peer, upstream)
+
+    def _is_meant(self, request: Head) -> bool:
+        wrong = self.wrong
+        if wrong.method and request.method != wrong.method.upper():
+            return False
+        return fnmatch.fnmatchcase(request.path, wrong.path) and self._chance.random() < wrong.share
+
+    def _count(self, *, harmed: int = 0, passed: int = 0, strange: int = 0) -> None:
+        with self._lock:
+            self._counts.harmed += harmed
+            self._counts.passed += passed
+            self._counts.strange += strange
+
+
+def _carry_answer(request: Head, peer: socket.socket, upstream: socket.socket) -> bool:
+    while True:
+        answer = read_head(upstream, b"")
+        if answer is None:
+            return False
+        peer.sendall(answer.raw)
+        if answer.status == 101 or not answer.status:
+            return _both_ways(peer, upstream, b"", answer.rest)
+        if answer.status >= 200:
+            break
+        if answer.rest:
+            return _both_ways(peer, upstream, b"", answer.rest)
+    body = answer.body(of=request)
+    carry(body, answer.rest, upstream, peer)
+    return not (body is Body.UNTIL_END or request.closes or answer.closes)
+
+
+def _answer(peer: socket.socket, request: Head, status: int) -> bool:
+    """Answer in the program's place, and end the connection: what it still sends is read by nobody."""
+    text = f"squall answers {status}\n".encode()
+    head = f"HTTP/1.1 {status} Injected\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    body = carry(request.body(), request.rest, peer, None)
+    del body
+    peer.sendall(head.encode() + (b"" if request.method == "HEAD" else text))
+    return False
+
+
+def _both_ways(peer: socket.socket, upstream: socket.socket, up: bytes, down: bytes = b"") -> bool:
+    """Carry bytes both ways until either side ends."""
+    upstream.sendall(up)
+    peer.sendall(down)
+    other = {peer: upstream, upstream: peer}
+    open_ends = [peer, upstream]
+    while open_ends:
+        ready, _, _ = select.select(open_ends, (), (), _PATIENCE)
+        if not ready:
+            return False
+        for each in ready:
+            if data := each.recv(1 << 16):
+                other[each].sendall(data)
+            else:
+                open_ends.remove(each)
+                with contextlib.suppress(OSError):
+                    other[each].shutdown(socket.SHUT_WR)
+    return False
+
+
+def _family(peer: socket.socket) -> socket.AddressFamily:
+    return socket.AF_INET if _is_mapped(peer) else socket.AF_INET6
+
+
+def _is_mapped(peer: socket.socket) -> bool:
+    return peer.family == socket.AF_INET or str(peer.getpeername()[0]).startswith("::ffff:")
+
+
+def _meant(peer: socket.socket) -> tuple[str, int]:
+    """Where the connection was going before it was redirected. Raises OSError where it was not."""
+    if _is_mapped(peer):
+        found = peer.getsockopt(socket.SOL_IP, _ORIGINAL_DESTINATION, 16)
+        port, address = struct.unpack_from("!H4s", found, 2)
+        meant = socket.inet_ntop(socket.AF_INET, address), int(port)
+    else:
+        found = peer.getsockopt(socket.IPPROTO_IPV6, _ORIGINAL_DESTINATION, 28)
+        port, _, address = struct.unpack_from("!HI16s", found, 2)
+        meant = socket.inet_ntop(socket.AF_INET6, address), int(port)
+    if meant[1] == peer.getsockname()[1]:
+        raise OSError("it came here directly")
+    return meant

@@ -1,0 +1,333 @@
+"""Names and requests are answered in others' place while somebody holds the table, and by themselves after it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from runner.operations.record import CheckTable, Serve, TableGone
+from tests.network_parts import OURS4, THEIRS4, THEIRS6, Here, cable
+
+DNS, HTTP = "squall_dns", "squall_http_8080"
+
+
+@pytest.fixture(scope="module")
+def module_wire():
+    with cable() as joined, contextlib.ExitStack() as stack:
+        names(joined.theirs, stack)
+        web(joined.ours, stack)
+        joined.here = Here(joined.ours)
+        stack.callback(joined.here.close)
+        yield joined
+
+
+@pytest.fixture
+def wire(module_wire):
+    yield module_wire
+    module_wire.here.release()
+    assert all(module_wire.here.do(TableGone(table=table)).ok for table in (DNS, HTTP))
+
+
+def names(room, stack):
+    """A name server that answers every question with 192.0.2.7, over UDP and TCP."""
+    with room.entered():
+        udp = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        udp.bind(("::", 53))
+        tcp = stack.enter_context(
+            socket.create_server(("::", 53), family=socket.AF_INET6, dualstack_ipv6=True)
+        )
+
+    def answer(question):
+        head = question[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0)
+        return head + question[12:] + b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + bytes((192, 0, 2, 7))
+
+    def datagrams():
+        with contextlib.suppress(OSError):
+            while True:
+                question, whom = udp.recvfrom(4096)
+                udp.sendto(answer(question), whom)
+
+    def streams():
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = tcp.accept()
+                with peer:
+                    said = answer(peer.recv(4096)[2:])
+                    peer.sendall(struct.pack("!H", len(said)) + said)
+
+    for each in (datagrams, streams):
+        threading.Thread(target=each, daemon=True).start()
+
+
+def look_up(room, name, *, server=THEIRS4, tcp=False, kind=1):
+    """What becomes of a question: an address, nxdomain, servfail, nothing, or timeout."""
+    labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
+    question = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with room.entered():
+        asked = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+    with asked:
+        asked.settimeout(1.0)
+        try:
+            asked.connect((server, 53))
+            asked.send((struct.pack("!H", len(question)) if tcp else b"") + question)
+            answer = asked.recv(4096)[2 if tcp else 0 :]
+        except TimeoutError:
+            return "timeout"
+        assert answer[:2] == question[:2]
+        code, count = answer[3] & 15, struct.unpack_from("!H", answer, 6)[0]
+        if code:
+            return {3: "nxdomain", 2: "servfail"}[code]
+        length = {1: 4, 28: 16}[kind]
+        return (
+            socket.inet_ntop(socket.AF_INET if kind == 1 else socket.AF_INET6, answer[-length:])
+            if count
+            else "nothing"
+        )
+
+
+def dns(answer="nxdomain", names=()):
+    return Serve(table=DNS, what="dns", names=names, answer=answer)
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("server", [THEIRS4, THEIRS6])
+@pytest.mark.parametrize("answer", ["nxdomain", "servfail", "timeout", "203.0.113.9"])
+def test_a_name_is_answered_wrongly_and_others_pass(wire, answer, server, tcp):
+    assert look_up(wire.ours, "db.shop.test", server=server, tcp=tcp) == "192.0.2.7"
+    wire.here.do(dns(answer, ("*.shop.test",)))
+    assert look_up(wire.ours, "db.shop.test", server=server, tcp=tcp) == answer
+    assert look_up(wire.ours, "DB.Shop.test", server=server, tcp=tcp) == answer
+    assert look_up(wire.ours, "db.bank.test", server=server, tcp=tcp) == "192.0.2.7"
+    seen = wire.here.do(CheckTable(table=DNS))
+    assert seen.ok, seen
+    assert "answered 2 questions" in seen.evidence
+    assert "passed on 1" in seen.evidence
+    wire.here.release()
+    for _ in range(2):
+        assert wire.here.do(TableGone(table=DNS)).ok
+    assert look_up(wire.ours, "db.shop.test", server=server, tcp=tcp) == "192.0.2.7"
+    assert "squall" not in wire.ours.run("nft", "list", "ruleset")
+
+
+def test_no_names_are_all_names_and_another_type_is_empty(wire):
+    wire.here.do(dns("203.0.113.9"))
+    assert look_up(wire.ours, "anything") == "203.0.113.9"
+    assert look_up(wire.ours, "anything", kind=28) == "nothing"
+
+
+def test_the_resolver_that_holds_its_socket_is_led_away_and_back(wire):
+    question = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0" + struct.pack("!HH", 1, 1)
+    with wire.ours.entered():
+        asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with asked:
+        asked.settimeout(2.0)
+        asked.connect((THEIRS4, 53))
+
+        def code():
+            asked.send(question)
+            return asked.recv(512)[3] & 15
+
+        assert code() == 0
+        wire.here.do(dns())
+        assert code() == 3
+        wire.here.release()
+        assert code() == 0
+
+
+def test_a_killed_responder_leaves_names_as_they_are(wire):
+    holder = wire.holder()
+    holder.do(dns())
+    assert look_up(wire.ours, "db.shop.test") == "nxdomain"
+    holder.signal(signal.SIGKILL)
+    assert wire.here.do(TableGone(table=DNS)).ok
+    assert look_up(wire.ours, "db.shop.test") == "192.0.2.7"
+
+
+def test_a_stopped_responder_lets_names_pass_after_a_while(wire):
+    holder = wire.holder()
+    holder.do(dns())
+    holder.signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 8
+    while look_up(wire.ours, "db.shop.test") != "192.0.2.7":
+        assert time.monotonic() < deadline
+    holder.signal(signal.SIGKILL)
+
+
+def test_an_answer_that_is_none_is_refused(wire):
+    assert "write nxdomain" in wire.holder().problem(dns("no; flush ruleset"))
+
+
+# --- http
+
+
+def web(room, stack):
+    """A web server with keep-alive: it answers with method and path, and reads bodies."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+            text = f"{self.command} {self.path} {len(body)}".encode()
+            self.send_response(200)
+            if "chunked" in self.path:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for byte in text:
+                    self.wfile.write(b"1\r\n" + bytes((byte,)) + b"\r\n")
+                self.wfile.write(b"0\r\n\r\n")
+            else:
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else text)
+
+        do_GET = do_POST = do_HEAD = do_PUT = answer  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    with room.entered():
+        server = stack.enter_context(Server(("::", 8080), Handler))
+    stack.callback(server.shutdown)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class Browser:
+    """One connection of a client to the web server."""
+
+    def __init__(self, room, host=OURS4):
+        import http.client
+
+        with room.entered():
+            self._connection = http.client.HTTPConnection(host, 8080, timeout=3)
+            self._connection.connect()
+
+    def ask(self, path="/", method="GET", **more):
+        """Status, body and seconds; or what went wrong."""
+        begun = time.monotonic()
+        try:
+            self._connection.request(method, path, **more)
+            answer = self._connection.getresponse()
+            text = answer.read().decode()
+        except ConnectionResetError:
+            return "reset"
+        except TimeoutError:
+            return "silence"
+        return answer.status, text, time.monotonic() - begun
+
+    def close(self):
+        self._connection.close()
+
+
+@pytest.fixture
+def browse(wire):
+    opened = []
+
+    def ask(*arguments, host=OURS4, **more):
+        browser = Browser(wire.theirs, host)
+        opened.append(browser)
+        return browser.ask(*arguments, **more)
+
+    yield ask
+    for each in opened:
+        each.close()
+
+
+def http(**wrong):
+    return Serve(table=HTTP, what="http", port=8080, answer=json.dumps(wrong))
+
+
+@pytest.mark.parametrize("host", [OURS4, "fd92::2"])
+def test_requests_are_answered_late_wrongly_or_not_at_all(wire, browse, host):
+    assert browse("/item", host=host)[:2] == (200, "GET /item 0")
+    for wrong, felt in (
+        ({"status": 503}, lambda got: got[0] == 503),
+        ({"delay": 0.3}, lambda got: got[0] == 200 and got[2] >= 0.3),
+        ({"abort": True}, lambda got: got == "reset"),
+    ):
+        wire.here.do(http(**wrong))
+        got = browse("/item", host=host)
+        assert felt(got), (wrong, got)
+        seen = wire.here.do(CheckTable(table=HTTP))
+        assert seen.ok, seen
+        assert "1 requests" in seen.evidence
+        wire.here.release()
+        assert wire.here.do(TableGone(table=HTTP)).ok
+        assert browse("/item", host=host)[:2] == (200, "GET /item 0")
+
+
+def test_only_requests_that_match_are_harmed(wire, browse):
+    wire.here.do(http(status=500, path="/pay/*", method="POST"))
+    assert browse("/pay/1", "POST", body=b"x" * 100_000)[0] == 500
+    assert browse("/pay/1")[:2] == (200, "GET /pay/1 0")
+    assert browse("/item", "POST", body=b"xyz")[:2] == (200, "POST /item 3")
+    assert "passed" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+def test_bodies_of_every_kind_pass_whole_on_one_connection(wire):
+    wire.here.do(http(status=500, path="/never"))
+    browser = Browser(wire.theirs)
+    for _ in range(3):
+        assert browser.ask("/a")[:2] == (200, "GET /a 0")
+        assert browser.ask("/chunked")[:2] == (200, "GET /chunked 0")
+        assert browser.ask("/b", "HEAD")[:2] == (200, "")
+        assert browser.ask("/c", "PUT", body=b"x" * 300_000)[:2] == (200, "PUT /c 300000")
+        parts = [b"x" * 1000] * 5
+        assert browser.ask(
+            "/d", "POST", body=iter(parts), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
+        )[:2] == (200, "POST /d 5000")
+    browser.close()
+
+
+def test_a_share_of_requests_is_harmed(wire):
+    wire.here.do(http(status=500, share=0.5))
+    browsers = [Browser(wire.theirs) for _ in range(40)]
+    statuses = [browser.ask()[0] for browser in browsers]
+    for browser in browsers:
+        browser.close()
+    assert 8 <= statuses.count(500) <= 32
+    assert set(statuses) == {200, 500}
+
+
+def test_open_connections_stay_as_they_are_until_they_are_made_again(wire):
+    browser = Browser(wire.theirs)
+    assert browser.ask()[0] == 200
+    wire.here.do(http(status=503))
+    assert browser.ask()[0] == 200
+    browser.close()
+
+
+def test_what_is_no_http_passes(wire):
+    wire.here.do(http(status=503))
+    with wire.theirs.entered():
+        peer = socket.create_connection((OURS4, 8080), timeout=3)
+    with peer:
+        peer.sendall(b"\x16\x03\x01 something\r\n\r\n")
+        assert b"400" in peer.recv(4096)
+    assert "no HTTP/1" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+def test_a_killed_proxy_leaves_the_port_to_its_program(wire, browse):
+    holder = wire.holder()
+    holder.do(http(status=503))
+    assert browse("/")[0] == 503
+    holder.signal(signal.SIGKILL)
+    assert wire.here.do(TableGone(table=HTTP)).ok
+    assert browse("/")[0] == 200

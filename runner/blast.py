@@ -50,8 +50,8 @@ def identity(name: str, bodies: Bodies) -> str:
 
 
 def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
-    """The identities that a fault on *names* strikes: of a node that is emptied, the pods on it too."""
-    names = list(names)
+    """The identities that a fault on *names* strikes: of a node that is emptied the pods on it too, of a way nobody."""
+    names = [name for name in names if name not in bodies or bodies[name].platform != "wire"]
     hit = {identity(name, bodies) for name in names}
     if _empties(fault):
         nodes = {pod.node for name in names if name in bodies and (pod := bodies[name].pod)}
@@ -88,13 +88,17 @@ def leaves(
     known = [each for each in names if each in bodies]
     if not known:
         return
+    if bodies[known[0]].platform == "wire":
+        ways = sorted({f"{', '.join(bodies[each].peers)} port {bodies[each].port}" for each in known})
+        yield f"{name}: only the way of {len(known)} instances to {' or '.join(ways)}"
+        return
     hit = struck(fault, known, bodies)
     for target, everyone in instances.items():
+        if any(bodies[each].platform in ("wire", "node") for each in everyone if each in bodies):
+            continue
         if not any(identity(each, bodies) in hit for each in everyone if each in bodies):
             continue
-        if any(each not in bodies or bodies[each].platform == "wire" for each in everyone):
-            continue
-        ready = [each for each in everyone if bodies[each].ready]
+        ready = [each for each in everyone if each in bodies and bodies[each].ready]
         left = remains(fault, known, ready, bodies, hit=hit)
         not_ready = f" ({len(everyone) - len(ready)} were not)" if len(ready) < len(everyone) else ""
         yield f"{name}: leaves {left} of {len(ready)} ready {target}{not_ready}{_by_whom(fault, known, bodies)}"

@@ -25,7 +25,6 @@ from runner.targets.elsewhere import lives_elsewhere, resolve
 
 Found = dict[str, tuple[Instance, ...]]  # target -> instances
 _AT_ONCE = 8  # helpers that look, on as many nodes
-_ANY_KERNEL = ("netem", "tbf", "nft-owner", "nft-timeout", "cgroup-v1", "cgroup-v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +114,8 @@ def drafted(plan: Plan, instances: Found) -> list[Draft]:
 
 
 def _draft(use: FaultUse, body: Instance) -> Draft:
-    guessed = msgspec.structs.replace(
-        body, kernel=_ANY_KERNEL, cgroup_version=1, rss=body.rss or 1, cgroup_files=_Anything()
-    )
     try:
-        steps = use.fault.compile(guessed)
+        steps = use.fault.compile(made_up(body))
     except Refused as error:
         raise Mistake(use.place, f"faults.{use.name}", str(error)) from None
     shapes = {post.shape for post in posts(steps.do)}
@@ -176,6 +172,22 @@ def with_facts(drafts: list[Draft], instances: Found) -> Found:
     return {target: tuple(seen.get(one.name, one) for one in found) for target, found in instances.items()}
 
 
+def made_up(body: Instance) -> Instance:
+    """Give an instance the facts that a look would find at best."""
+    return msgspec.structs.replace(
+        body, kernel=_AnyKernel(), cgroup_version=1, rss=body.rss or 1, cgroup_files=_Anything()
+    )
+
+
+class _AnyKernel(tuple[str, ...]):
+    """A kernel that has it all."""
+
+    __slots__ = ()
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
 class _Anything(dict[str, str]):
     """Limit files of which each is there and reads as a kernel's default."""
 
@@ -183,6 +195,8 @@ class _Anything(dict[str, str]):
         return True
 
     def __missing__(self, name: str) -> str:
+        if name == "pids.current":
+            return "1"
         if name.startswith("memory"):
             return str(2**63 - 4096)  # no limit, in version 1
         return "max 100000" if name == "cpu.max" else "100000"

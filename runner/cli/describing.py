@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 import msgspec
 
+from runner.cli.possible import Here, table
 from runner.faults import KINDS
 from runner.language import environment_schema, schema
+from runner.shown import shown
 from runner.units import EXAMPLES, Quantity
 
 
@@ -24,7 +25,10 @@ def schema_verb(of: str) -> int:
 
 @click.command("faults")
 def faults_verb() -> int:
-    """List every fault kind: where it works, its knobs, what it does."""
+    """List every fault kind: where it works here and why not, then its knobs and what it does."""
+    here = Here()
+    for line in table(here):
+        click.echo(shown(line))
     for word, kind in KINDS.items():
         summary = (kind.__doc__ or "").strip().splitlines()[0]
         click.echo(
@@ -34,7 +38,6 @@ def faults_verb() -> int:
         for field in msgspec.structs.fields(kind):
             needed = "needed" if field.required else f"default {_default(field)}"
             click.echo(f"    {field.encode_name}: {_spelling(field.type)} ({needed})")
-        click.echo(f"    here: {_here(word)}")
     return 0
 
 
@@ -56,15 +59,3 @@ def _spelling(kind: Any) -> str:
     return " or ".join(_spelling(each) for each in get_args(kind) if each is not type(None)) or getattr(
         kind, "__name__", str(kind)
     )
-
-
-def _here(word: str) -> str:
-    """Say whether a kind works on this machine as this user, and if not, why."""
-    if word in ("cpu", "memory"):
-        by = (
-            "by cgroup where a target has one of its own"
-            if os.access("/sys/fs/cgroup", os.W_OK)
-            else "without cgroups"
-        )
-        return f"works, without privileges; {by}"
-    return "works, without privileges"

@@ -2,7 +2,15 @@
 
 from runner.language.environment import read_environment
 from runner.language.grammar import parse_assertion
+from runner.language.remote_targets import usual_places
 from runner.language.scenario import read_scenario
 from runner.language.schema import environment_schema, schema
 
-__all__ = ["environment_schema", "parse_assertion", "read_environment", "read_scenario", "schema"]
+__all__ = [
+    "environment_schema",
+    "parse_assertion",
+    "read_environment",
+    "read_scenario",
+    "schema",
+    "usual_places",
+]

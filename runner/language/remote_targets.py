@@ -33,6 +33,11 @@ _COMPOSE_FILES = (".yaml", ".yml")
 _IN_CLUSTER = "in-cluster"
 
 
+def usual_places() -> tuple[Engine, Cluster]:
+    """The engine and the cluster that are meant where an environment names none. Raises Refused."""
+    return _usual_engine(), Cluster(kubeconfig=_usual_kubeconfig())
+
+
 def read_docker(written: Written) -> Containers:
     """Read which containers of which engine a target is."""
     shape, entries = read_struct(written, DockerShape), written.entries()
@@ -65,6 +70,10 @@ def _engine(entries: Mapping[str, Written], shape: DockerShape) -> Engine:
             entries["host"].refuse(_no_engine(shape.host))
         certificates = _certificates(entries["certificates"], shape) if shape.certificates else ""
         return Engine(url=shape.host, certificates=certificates)
+    return _usual_engine()
+
+
+def _usual_engine() -> Engine:
     url = os.environ.get("DOCKER_HOST", "")
     if not url:
         return Engine()
@@ -145,6 +154,10 @@ def _kubeconfig(entries: Mapping[str, Written], shape: KubernetesShape) -> str:
                 f"{shape.kubeconfig} is no file (looked in {entries['kubeconfig'].folder})"
             )
         return str(path)
+    return _usual_kubeconfig()
+
+
+def _usual_kubeconfig() -> str:
     if given := os.environ.get("KUBECONFIG"):
         return os.pathsep.join(str(Path(one).absolute()) for one in given.split(os.pathsep) if one)
     usual = Path("~/.kube/config").expanduser()

@@ -281,6 +281,11 @@ def _pod_gone(cluster: Kubernetes, where: str, name: str) -> None:
 # --- what may not remain -------------------------------------------------------------------------------------------
 
 
+def patience() -> float:
+    """How many seconds helpers may take to end by themselves: their lease, and some for a busy machine."""
+    return 15.0 if USED else 0.0
+
+
 def leftovers(since: float = 0.0) -> list[str]:
     """Name what Squall's runs left, since *since* (Unix time), on the engine and in the cluster that this session used.
 

@@ -41,9 +41,11 @@ def _isolate():
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Fail the session when a process of Squall's, an armed journal, a helper or a record in the cluster outlives its tests."""
+    from tests.cluster_parts import patience
+
     since = time.time()
     yield
-    deadline = time.monotonic() + 3.0
+    deadline = time.monotonic() + 3.0 + patience()
     while (left := _left_behind(since)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"left behind by this session: {left}"

@@ -7,8 +7,8 @@ import os
 import select
 import signal
 import socket
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 from runner.clock import now

@@ -17,6 +17,7 @@ import pytest
 
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
+from runner.guardian import messages
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
 from runner.guardian.orders import Perform
@@ -245,6 +246,23 @@ def test_the_death_of_the_guardian_is_noticed_at_once_and_a_rollback_heals(stage
     assert stage.events[-1].by == "rollback"
     assert armed_runs(stage.state) == []
     assert rollback(stage.state, run="r").lines() == ["r: nothing was left to undo"]
+
+
+@pytest.mark.parametrize("beats", [0, 1])
+def test_the_last_words_of_a_guardian_that_left_ours_unread_are_heard(tmp_path, beats):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gone = subprocess.Popen(["true"])
+    client = GuardianClient(gone, ours, anchor=clock.anchor(), on_event=print, journal=tmp_path / "journal")
+    client.beat()
+    theirs.send(messages.pack(messages.Ended(request=1, moment=0.0, dirty=(), notes=())))
+    theirs.close()  # with an unread beat: the next call on our end, whichever, is told of a reset
+    for _ in range(beats):
+        client.beat()
+    client._may_end = True
+    client._reader.start()
+    client._reader.join()
+    assert client.close()
+    assert not client.lost.is_set()
 
 
 def test_a_silent_guardian_is_lost_and_killed(stage):

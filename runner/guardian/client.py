@@ -215,6 +215,11 @@ class GuardianClient:
         try:
             with self._lock:
                 self._guardian.send(messages.pack(request), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except (
+            BrokenPipeError,
+            ConnectionResetError,
+        ) as error:  # how it ended the reader says, who hears it out
+            raise GuardianLost("the guardian has ended") from error
         except OSError as error:
             self._lose(f"the guardian cannot be told anything: {error.strerror or error}")
             raise GuardianLost(self.lost_reason) from error
@@ -238,6 +243,8 @@ class GuardianClient:
                 return f"the guardian was silent for {self._patience:g} s"
             try:
                 packet = self._guardian.recv(messages.PACKET)
+            except ConnectionResetError:
+                continue  # it ended and left words of ours unread: said once, and before its own last words
             except OSError as error:
                 return f"the guardian cannot be heard: {error.strerror or error}"
             if not packet:

@@ -83,9 +83,9 @@ class Squeezed:
         if self._stands:
             self._duty.stood(self._turn(signal.SIGCONT))
             return self._duty.run_slice()
-        seconds = self._turn(signal.SIGSTOP)
+        seconds = max(self._turn(signal.SIGSTOP), self._cpu_slice())
         self._ran += seconds
-        self._duty.ran(max(seconds, self._cpu_slice()))
+        self._duty.ran(seconds)
         self._forget_the_dead()
         return self._duty.stop_slice()
 
@@ -97,11 +97,15 @@ class Squeezed:
         self._opened = {}
 
     def _turn(self, number: signal.Signals) -> float:
-        """Send to all; return the seconds that the slice before it lasted."""
-        before = self._turned
+        """Send to all; return the seconds that the slice before it lasted.
+
+        Where we lose the CPU ourselves meanwhile, that counts as standing: if they ran, their CPU time shows it.
+        """
+        before, stopping = self._turned, number is signal.SIGSTOP
+        began = clock.now()
         for descriptor, process in self._opened.items():
             send(descriptor, process, number)
-        self._stands, self._turned = number is signal.SIGSTOP, clock.now()
+        self._stands, self._turned = stopping, began if stopping else clock.now()
         return self._turned - before
 
     def _cpu_slice(self) -> float:

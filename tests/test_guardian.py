@@ -28,7 +28,7 @@ from runner.operations.record import Act, Ballast, CheckProcess, Run, Signal, Sp
 from runner.timeline import ActChanged, Confirmed
 from tests.torture.world import World
 
-SOON = 10.0
+SOON = 15.0
 
 
 class Stage:
@@ -146,9 +146,7 @@ def test_a_halt_does_not_wait_for_an_injection_that_hangs(stage):
     stage.guardian.arm(act).result(SOON)
     injecting = stage.guardian.inject(act.id)
     assert until(lambda: stage.stopped)
-    began = time.monotonic()
-    assert stage.guardian.undo_all(rank_at_least=1).result(SOON)[0].clean
-    assert time.monotonic() - began < 2.0
+    assert stage.guardian.undo_all(rank_at_least=1).result(SOON)[0].clean  # SOON is before its thirty seconds
     assert not stage.stopped
     with pytest.raises(OperationFailed, match="cut short"):
         injecting.result(SOON)
@@ -232,11 +230,9 @@ def test_the_death_of_the_guardian_is_noticed_at_once_and_a_rollback_heals(stage
     stage.inject(stage.pause())
     waiting = stage.guardian.confirm("nobody")
     waiting.result(SOON)
-    began = time.monotonic()
     os.kill(stage.guardian.pid, signal.SIGKILL)
     assert stage.guardian.lost.wait(SOON)
-    assert time.monotonic() - began < 0.9  # sooner than by its silence
-    assert stage.guardian.lost_reason == "the guardian has ended"
+    assert stage.guardian.lost_reason == "the guardian has ended"  # not: was silent
     with pytest.raises(GuardianLost):
         stage.guardian.undo_all().result(SOON)
     assert stage.stopped
@@ -332,11 +328,11 @@ def test_a_rollback_says_when_the_journal_is_damaged_and_undoes_the_others(stage
 
 def test_a_dead_runner_whose_socket_somebody_inherited_is_dead_all_the_same():
     with World() as world:
-        world.start(cycles=1, hold=60.0, leak=True)
+        world.start(cycles=1, hold=60.0, lease=30.0, leak=True)
         assert world.wait_for("injected")
         assert world.hurt()
         os.kill(world.runner.pid, signal.SIGKILL)
-        assert world.wait_until_well() < 1.0
+        assert world.wait_until_well() < 15.0  # its end told, not its lease
         leaked = int(next(word for word in world.words if word.startswith("leaked")).split()[1])
         os.kill(leaked, signal.SIGKILL)
         assert not world.remains()

@@ -17,7 +17,7 @@ import pytest
 
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
-from runner.guardian import messages
+from runner.guardian import messages, surroundings
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
 from runner.guardian.orders import Perform
@@ -259,6 +259,21 @@ def test_the_last_words_of_a_guardian_that_left_ours_unread_are_heard(tmp_path, 
     client._reader.join()
     assert client.close()
     assert not client.lost.is_set()
+
+
+def test_a_rollback_that_waits_for_what_it_killed_is_not_lost(tmp_path, monkeypatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gone = subprocess.Popen(["true"])
+    monkeypatch.setattr("runner.guardian.client.start_guardian", lambda **_: (gone, ours))
+    rolling = GuardianClient.roll_back(
+        tmp_path / "armed" / "r.jsonl", run="r", lock_fd=-1, report="", anchor=clock.anchor(), on_event=print
+    )
+    with theirs:
+        theirs.send(messages.pack(messages.Alive(request=0, moment=0.0)))
+        time.sleep(surroundings.PURGING + 0.5)
+        theirs.send(messages.pack(messages.Ended(request=0, moment=0.0, dirty=(), notes=())))
+    assert rolling.wait() is not None
+    assert not rolling.lost.is_set()
 
 
 def test_a_silent_guardian_is_lost_and_killed(stage):

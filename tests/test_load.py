@@ -83,7 +83,7 @@ class Show:
     def start(self, *, level: float = 5.0, stages: list[TimedStage] | None = None) -> Show:
         self.crowd.start()
         self.crowd.wait_ready(20)
-        self.begun = self.anchor.at() + 0.2
+        self.begun = self.anchor.at() + 0.5  # the order has to be there by then
         shifted = [
             TimedStage(self.begun + s.start, s.end and self.begun + s.end, s.level_from, s.level_to)
             for s in stages or [TimedStage(0, None, level, level)]
@@ -91,7 +91,7 @@ class Show:
         self.crowd.begin(shifted)
         return self
 
-    def until(self, condition, within: float = 15.0) -> None:
+    def until(self, condition, within: float = 30.0) -> None:
         with self.told:
             assert self.told.wait_for(condition, within), (
                 f"never: {self.rows()} {self.log.read_text()[-2000:]}"

@@ -104,7 +104,8 @@ class GuardianClient:
             raise Refused(f"the guardian cannot be started: {error.strerror or error}") from error
         journal = Path(hello.journal) if hello.journal else journal_of(Path(hello.state), hello.run)
         client = cls(process, guardian, anchor=hello.anchor, on_event=on_event, journal=journal)
-        client._may_end = bool(hello.journal)
+        if hello.journal:  # what it has to end may take its time, and nobody else would undo meanwhile
+            client._may_end, client._closing_patience = True, CLOSING
         ready = client._ask(hello)
         client._reader.start()
         if hello.journal:

@@ -42,7 +42,7 @@ def _isolate():
 def nothing_is_left_behind() -> Iterator[None]:
     """Fail the session when a process of Squall's or an armed journal outlives its tests."""
     yield
-    deadline = time.monotonic() + 15.0
+    deadline = time.monotonic() + 6.0
     while (left := _left_behind()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"left behind by this session: {left}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -87,6 +88,19 @@ def test_release_twice_and_after_the_end_is_harmless():
         held.release()
         assert state_of(process) in ("S", "R")
         assert held.tick() == float("inf")
+
+
+def test_who_squeezes_wakes_before_others_and_is_as_they_are_afterwards():
+    with program("sleep", "60") as process:
+        held = perform(Squeeze(processes=(process,), share=0.2), Context())
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        held.tick()
+        try:
+            if os.geteuid() == 0:
+                assert os.sched_getscheduler(0) == os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        finally:
+            held.release()
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_who_dies_while_it_is_held_is_let_go():

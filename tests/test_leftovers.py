@@ -16,7 +16,7 @@ def session(pytester, monkeypatch):
     """Run tests under our conftest.py, in a session and with a state of their own."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("SQUALL_TEST_STATE")
-    pytester.makeconftest(CONFTEST.replace("+ 3.0", "+ 0.1"))
+    pytester.makeconftest(CONFTEST.replace("+ 6.0", "+ 0.1"))
 
     def session(body: str):
         pytester.makepyfile(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
@@ -18,6 +17,7 @@ from runner.control import Control
 from runner.timeline import Cause, HaltPulled
 
 TICK = 0.05  # seconds
+NEWS = b"\0"  # no signal's number
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,10 +42,12 @@ class Watch:
         self._signal = 0
         self._stopped = threading.Event()
         self._previous: dict[signal.Signals, object] = {}
+        self._woken_before = -1
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
+            self._woken_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
             for each in SIGNALS:
                 self._previous[each] = signal.signal(each, self._on_signal)
         self._thread.start()
@@ -57,17 +59,19 @@ class Watch:
         self._thread.join()
         for each, previous in self._previous.items():
             signal.signal(each, previous)  # type: ignore[arg-type]  # what signal() gave us
+        if self._previous:
+            signal.set_wakeup_fd(self._woken_before)
         self._wake.close()
         self._waker.close()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number  # the loop pulls the brake: a handler must take no lock
-        self.look()
+        self.look()  # the loop has it already, unless there was no room for its number
 
     def look(self) -> None:
         """Let the loop turn now: there is news. From any thread; never blocks."""
         try:
-            self._waker.send(b"!")
+            self._waker.send(NEWS)
         except OSError:
             return  # full or closed: the loop is awake anyway
 
@@ -77,9 +81,13 @@ class Watch:
                 self._tick()
                 ready, _, _ = select.select([self._wake, self._control.socket], [], [], TICK)
                 if self._wake in ready:
-                    os.read(self._wake.fileno(), 512)
+                    self._hear(self._wake.recv(512))
         except Exception as error:  # noqa: BLE001 - a watch that dies must stop the run, whatever it died of
             self._pull("defect", f"the watch loop failed: {type(error).__name__}: {error}")
+
+    def _hear(self, words: bytes) -> None:
+        """Take signals by their numbers: the handler waits for the main thread, which may wait for long."""
+        self._signal = next((number for number in words if number in SIGNALS), self._signal)
 
     def _tick(self) -> None:
         self._watched.beat()

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester", "tests.cluster_parts"]
 
 _OUTER = "SQUALL_TEST_STATE"
+
+# how long an example takes says how busy the machine is, not whether a property holds
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +50,7 @@ def nothing_is_left_behind() -> Iterator[None]:
 
     since = time.time()
     yield
-    deadline = time.monotonic() + 3.0 + patience()
+    deadline = time.monotonic() + 6.0 + patience()
     while (left := _left_behind(since)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"left behind by this session: {left}"

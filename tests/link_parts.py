@@ -18,6 +18,7 @@ from runner.operations.links import LinkGone, ask, perform_check_link, perform_l
 from runner.operations.record import CheckLink, LinkSet, Reading
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 20.0  # seconds for what must come, also on a busy machine
 
 
 class Proxy:
@@ -67,7 +68,7 @@ class Proxy:
     def check(self, name: str) -> Reading:
         return perform_check_link(CheckLink(link="store", socket=self.control, property=name))
 
-    def client(self, timeout: float = 5.0) -> socket.socket:
+    def client(self, timeout: float = PATIENCE) -> socket.socket:
         client = socket.create_connection(self.address, timeout=timeout)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
@@ -80,7 +81,7 @@ class Proxy:
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         self.cut_lifeline()
         self.listener.close()
 
@@ -162,7 +163,7 @@ def crowd_server() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         alive[0] = False
-        thread.join(5)
+        thread.join(PATIENCE)
         for key in list(chooser.get_map().values()):
             key.fileobj.close()
         chooser.close()
@@ -198,7 +199,7 @@ def receive(client: socket.socket, size: int) -> bytes:
     return whole
 
 
-def until(true: Callable[[], bool], within: float = 5.0) -> None:
+def until(true: Callable[[], bool], within: float = PATIENCE) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + within
     while not true():

@@ -17,6 +17,7 @@ import pytest
 
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
+from runner.guardian import messages, surroundings
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
 from runner.guardian.orders import Perform
@@ -27,7 +28,7 @@ from runner.operations.record import Act, Ballast, CheckProcess, Run, Signal, Sp
 from runner.timeline import ActChanged, Confirmed
 from tests.torture.world import World
 
-SOON = 10.0
+SOON = 15.0
 
 
 class Stage:
@@ -145,9 +146,7 @@ def test_a_halt_does_not_wait_for_an_injection_that_hangs(stage):
     stage.guardian.arm(act).result(SOON)
     injecting = stage.guardian.inject(act.id)
     assert until(lambda: stage.stopped)
-    began = time.monotonic()
-    assert stage.guardian.undo_all(rank_at_least=1).result(SOON)[0].clean
-    assert time.monotonic() - began < 2.0
+    assert stage.guardian.undo_all(rank_at_least=1).result(SOON)[0].clean  # SOON is before its thirty seconds
     assert not stage.stopped
     with pytest.raises(OperationFailed, match="cut short"):
         injecting.result(SOON)
@@ -231,11 +230,9 @@ def test_the_death_of_the_guardian_is_noticed_at_once_and_a_rollback_heals(stage
     stage.inject(stage.pause())
     waiting = stage.guardian.confirm("nobody")
     waiting.result(SOON)
-    began = time.monotonic()
     os.kill(stage.guardian.pid, signal.SIGKILL)
     assert stage.guardian.lost.wait(SOON)
-    assert time.monotonic() - began < 0.9  # sooner than by its silence
-    assert stage.guardian.lost_reason == "the guardian has ended"
+    assert stage.guardian.lost_reason == "the guardian has ended"  # not: was silent
     with pytest.raises(GuardianLost):
         stage.guardian.undo_all().result(SOON)
     assert stage.stopped
@@ -245,6 +242,38 @@ def test_the_death_of_the_guardian_is_noticed_at_once_and_a_rollback_heals(stage
     assert stage.events[-1].by == "rollback"
     assert armed_runs(stage.state) == []
     assert rollback(stage.state, run="r").lines() == ["r: nothing was left to undo"]
+
+
+@pytest.mark.parametrize("beats", [0, 1])
+def test_the_last_words_of_a_guardian_that_left_ours_unread_are_heard(tmp_path, beats):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gone = subprocess.Popen(["true"])
+    client = GuardianClient(gone, ours, anchor=clock.anchor(), on_event=print, journal=tmp_path / "journal")
+    client.beat()
+    theirs.send(messages.pack(messages.Ended(request=1, moment=0.0, dirty=(), notes=())))
+    theirs.close()  # with an unread beat: the next call on our end, whichever, is told of a reset
+    for _ in range(beats):
+        client.beat()
+    client._may_end = True
+    client._reader.start()
+    client._reader.join()
+    assert client.close()
+    assert not client.lost.is_set()
+
+
+def test_a_rollback_that_waits_for_what_it_killed_is_not_lost(tmp_path, monkeypatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gone = subprocess.Popen(["true"])
+    monkeypatch.setattr("runner.guardian.client.start_guardian", lambda **_: (gone, ours))
+    rolling = GuardianClient.roll_back(
+        tmp_path / "armed" / "r.jsonl", run="r", lock_fd=-1, report="", anchor=clock.anchor(), on_event=print
+    )
+    with theirs:
+        theirs.send(messages.pack(messages.Alive(request=0, moment=0.0)))
+        time.sleep(surroundings.PURGING + 0.5)
+        theirs.send(messages.pack(messages.Ended(request=0, moment=0.0, dirty=(), notes=())))
+    assert rolling.wait() is not None
+    assert not rolling.lost.is_set()
 
 
 def test_a_silent_guardian_is_lost_and_killed(stage):
@@ -314,11 +343,11 @@ def test_a_rollback_says_when_the_journal_is_damaged_and_undoes_the_others(stage
 
 def test_a_dead_runner_whose_socket_somebody_inherited_is_dead_all_the_same():
     with World() as world:
-        world.start(cycles=1, hold=60.0, leak=True)
+        world.start(cycles=1, hold=60.0, lease=30.0, leak=True)
         assert world.wait_for("injected")
         assert world.hurt()
         os.kill(world.runner.pid, signal.SIGKILL)
-        assert world.wait_until_well() < 1.0
+        assert world.wait_until_well() < 15.0  # its end told, not its lease
         leaked = int(next(word for word in world.words if word.startswith("leaked")).split()[1])
         os.kill(leaked, signal.SIGKILL)
         assert not world.remains()

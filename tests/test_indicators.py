@@ -193,7 +193,7 @@ def test_a_late_command_is_killed_with_everything_it_started(tmp_path):
 def test_a_child_that_keeps_the_pipe_open_delays_nothing(tmp_path):
     began = now()
     assert read("command", argv=("sh", "-c", "sleep 62 & echo 5"), every=5.0)[0].value == 5.0
-    assert now() - began < 2
+    assert now() - began < 10  # of the twenty seconds that the answer takes
 
 
 # --- processes -------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ class Samples:
 
     def wait_for(self, enough):
         with self._arrived:
-            assert self._arrived.wait_for(lambda: enough(self.all), timeout=10), self.all
+            assert self._arrived.wait_for(lambda: enough(self.all), timeout=30), self.all
 
 
 def sampler(samples, *indicators, connections=None) -> Sampler:
@@ -336,16 +336,16 @@ def test_a_slow_probe_does_not_delay_another(site):
 
 
 def test_the_schedule_is_absolute_and_slots_that_a_slow_reading_missed_are_left_out(site):
-    took = iter([0.0, 0.25, *[0.0] * 100])
+    took = iter([0.0, 0.9, *[0.0] * 100])
     url = site.answer("/s", lambda: time.sleep(next(took)) or "1")
     samples = Samples()
-    running = sampler(samples, indicator("http", url=url, every=0.1))
+    running = sampler(samples, indicator("http", url=url, every=0.6))
     running.start()
-    samples.wait_for(lambda seen: len(seen) >= 5)
+    samples.wait_for(lambda seen: len(seen) >= 3)
     running.stop()
     first, second, third = (sample.at for sample in samples.all[:3])
-    assert second - first > 0.3
-    assert third - second < 0.15  # the next slot, not one interval after the slow one ended
+    assert second - first > 1.2
+    assert third - second < 0.55  # the next slot, not one interval after the slow one ended
 
 
 def test_every_failure_becomes_a_sample_with_its_reason(site):
@@ -368,10 +368,10 @@ def test_stop_is_bounded_and_nothing_is_emitted_afterwards(site):
         indicator("command", name="c", argv=("sleep", "63"), every=30.0),
     )
     running.start()
-    assert asked.wait(5)
+    assert asked.wait(20)
     began = now()
     running.stop(patience=0.5)
-    assert now() - began < 2
+    assert now() - began < 10  # of the twenty seconds that the answer takes
     release.set()
     assert samples.all == []
     assert not [pid for pid in pids() if b"sleep\x0063\0" in _command(pid)]
@@ -481,7 +481,7 @@ def prometheus(exporter, tmp_path_factory):
         yield _scraped(f"http://127.0.0.1:{port}", folder / "log")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(30)
 
 
 def _scraped(url: str, log: Path) -> str:
@@ -500,7 +500,7 @@ def ask(url, every=2.0, **parts):
 
 
 def eventually(url, wanted, **parts):
-    deadline = now() + 15
+    deadline = now() + 30
     while now() < deadline:
         try:
             if wanted(found := ask(url, **parts)[0]):
@@ -557,7 +557,7 @@ def test_the_buckets_of_a_histogram_grow_with_its_events(prometheus, exporter):
 
 
 def _until(true):
-    deadline = now() + 15
+    deadline = now() + 30
     while not true():
         assert now() < deadline
         time.sleep(0.1)

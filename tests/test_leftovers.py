@@ -17,7 +17,7 @@ def session(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("SQUALL_TEST_STATE")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
-    pytester.makeconftest(CONFTEST.replace("+ 3.0", "+ 0.1"))
+    pytester.makeconftest(CONFTEST.replace("+ 6.0", "+ 0.1"))
 
     def session(body: str):
         pytester.makepyfile(body)

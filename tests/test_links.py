@@ -15,7 +15,7 @@ import pytest
 
 from runner.errors import OperationFailed
 from runner.links.proxy import listeners, resolve
-from tests.link_parts import crowd_server, echo, greet, proxy, receive, round_trip, server, until
+from tests.link_parts import PATIENCE, crowd_server, echo, greet, proxy, receive, round_trip, server, until
 
 LOT = 64 << 20  # bytes
 
@@ -112,7 +112,7 @@ def test_a_slow_reader_holds_up_the_sender_and_the_proxy_stays_small(tmp_path):
 
 def test_a_lot_goes_both_ways_at_once_and_arrives_whole(link):
     sent = random.Random(8).randbytes(16 << 20)
-    with link.client(20) as client:
+    with link.client() as client:
         writer = threading.Thread(target=client.sendall, args=(sent,))
         writer.start()
         assert hashlib.sha256(receive(client, len(sent))).digest() == hashlib.sha256(sent).digest()
@@ -155,13 +155,13 @@ def test_an_upstream_by_name_is_tried_at_each_of_its_addresses(tmp_path):
 
 def test_term_ends_it_and_takes_its_control_socket_away(link):
     link.process.terminate()
-    assert link.process.wait(5) == 0
+    assert link.process.wait(PATIENCE) == 0
     assert not Path(link.control).exists()
 
 
 def test_a_proxy_that_was_killed_is_replaced_on_the_same_listener(link):
     link.process.kill()
-    link.process.wait(5)
+    link.process.wait(PATIENCE)
     waiting = link.client()  # nobody is there yet, but the kernel takes the call
     link.cut_lifeline()
     link.start()
@@ -172,7 +172,7 @@ def test_a_proxy_that_was_killed_is_replaced_on_the_same_listener(link):
 def test_a_proxy_killed_while_it_refused_is_replaced_by_one_that_listens(link):
     link.set("refuse")
     link.process.kill()
-    link.process.wait(5)
+    link.process.wait(PATIENCE)
     with pytest.raises(ConnectionRefusedError):
         link.client()
     link.cut_lifeline()

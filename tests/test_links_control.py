@@ -13,7 +13,7 @@ from runner.links.reach import reachable
 from runner.links.state import PropertyState
 from runner.operations.links import did, perform_link_set
 from runner.operations.record import LinkSet
-from tests.link_parts import echo, proxy, round_trip, server, until
+from tests.link_parts import PATIENCE, echo, proxy, round_trip, server, until
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def link(tmp_path):
 
 def say(link, packet):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
-        control.settimeout(2)
+        control.settimeout(PATIENCE)
         control.connect(link.control)
         control.send(packet)
         return control.recv(65536)
@@ -38,7 +38,7 @@ def test_when_the_guardian_is_gone_everything_heals_and_the_link_relays_on(link)
         link.cut_lifeline()
         begun = time.monotonic()
         assert client.recv(4) == b"ping"
-        assert time.monotonic() - begun < 2.0  # of the ten seconds that it was to be held
+        assert time.monotonic() - begun < 8.0  # of the ten seconds that it was to be held
         round_trip(client)
     with link.client() as client:
         round_trip(client)
@@ -71,7 +71,7 @@ def test_a_value_that_is_not_ours_is_left_alone_and_reported(link):
 
 def test_a_link_that_is_gone_is_healed_and_cannot_be_hurt(link):
     link.process.kill()
-    link.process.wait(5)
+    link.process.wait(PATIENCE)
     reading = link.heal("latency", delay=1.0)
     assert (reading.ok, "proxy is gone" in reading.evidence) == (True, True)
     assert link.check("latency").ok is False
@@ -99,7 +99,7 @@ def test_a_hung_link_is_killed_where_it_will_be_replaced(link):
         heal = LinkSet(link="store", socket=link.control, property="latency", replace=True)
         reading = perform_link_set(heal)
         assert (reading.ok, f"process {link.process.pid} was killed" in reading.evidence) == (True, True)
-        assert link.process.wait(5) == -signal.SIGKILL
+        assert link.process.wait(PATIENCE) == -signal.SIGKILL
         assert client.recv(1) == b""  # and the client learns that its connection is over
     link.cut_lifeline()
     link.start()

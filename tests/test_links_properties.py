@@ -1,13 +1,20 @@
 """What is set on a link hurts who uses it, shows in its counters, and is gone when it is healed."""
 
+import re
+import select
 import socket
 import statistics
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from runner.links import flow
+from runner.links.hurt import Hurt
+from runner.links.loop import READABLE
 from runner.links.properties import KINDS, Bandwidth, Latency, read_property
-from tests.link_parts import echo, greet, proxy, receive, round_trip, server, until
+from tests.link_parts import PATIENCE, echo, greet, proxy, receive, round_trip, server, until
 
 RESET = (ConnectionResetError, BrokenPipeError)
 SETTINGS = {
@@ -28,14 +35,14 @@ def link(tmp_path):
 
 def answered(client):
     """Whether the client gets an answer within a while."""
-    client.settimeout(0.15)
+    client.settimeout(1.0)
     try:
         client.sendall(b"?")
         return client.recv(1) == b"?"
     except (TimeoutError, *RESET):
         return False
     finally:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
 
 
 def close_takes(link):
@@ -57,13 +64,13 @@ def refused(link):
 
 
 def cut_off(link):
-    """Whether a new connection is reset."""
-    with link.client() as client:
-        try:
+    """Whether a new connection is reset, however soon."""
+    try:
+        with link.client() as client:
             client.sendall(b"?")
             return client.recv(1) != b"?"
-        except RESET:
-            return True
+    except RESET:
+        return True
 
 
 def unanswered(link):
@@ -71,10 +78,15 @@ def unanswered(link):
         return not answered(client)
 
 
+def always(slow, tries=4):
+    """What a link makes slow is slow each time; what a busy machine makes slow is not."""
+    return all(slow() for _ in range(tries))
+
+
 def slower_than(seconds, size):
     def hurts(link):
         with link.client() as client:
-            return round_trip(client, b"x" * size) > seconds
+            return always(lambda: round_trip(client, b"x" * size) > seconds)
 
     return hurts
 
@@ -85,7 +97,7 @@ HURTS = {
     "blackhole": unanswered,
     "reset": cut_off,
     "refuse": refused,
-    "slow_close": lambda link: close_takes(link) > 0.19,
+    "slow_close": lambda link: always(lambda: close_takes(link) > 0.19),
 }
 
 
@@ -121,10 +133,15 @@ def test_healing_what_was_never_set_is_harmless(link, name):
 def test_latency_delays_each_answer_once_and_on_time(link):
     link.set("latency", delay=0.02)
     with link.client() as client:
-        late = [round_trip(client) - 0.02 for _ in range(30)]
-    assert min(late) >= 0
-    assert statistics.median(late) < 0.005  # the benchmark is stricter, on a quiet machine
-    assert "delayed 30 chunks on 1 connection by 2" in link.check("latency").evidence
+        windows = [[round_trip(client) - 0.02 for _ in range(30)]]
+        while statistics.median(windows[-1]) >= 0.005 and len(windows) < 8:  # others had the CPU meanwhile
+            windows.append([round_trip(client) - 0.02 for _ in range(30)])
+    assert min(min(late) for late in windows) >= 0
+    assert statistics.median(windows[-1]) < 0.005  # the benchmark is stricter, on a quiet machine
+    evidence = link.check("latency").evidence
+    count, mean = re.search(r"delayed (\d+) chunks on 1 connection by ([\d.]+) ms", evidence).groups()
+    assert int(count) == 30 * len(windows)
+    assert 20 <= float(mean) <= 20 + 1000 * max(map(max, windows))
 
 
 def test_latency_in_both_directions_costs_a_round_trip_twice(link):
@@ -154,7 +171,7 @@ def test_healed_latency_lets_go_at_once_of_what_it_held(link):
         begun = time.monotonic()
         link.heal("latency")
         assert receive(client, 4) == b"ping"
-        assert time.monotonic() - begun < 2.0  # of the thirty seconds that it was to be held
+        assert time.monotonic() - begun < 10.0  # of the thirty seconds that it was to be held
         round_trip(client)
 
 
@@ -186,13 +203,76 @@ def test_delays_have_the_mean_that_was_asked_for_and_repeat_with_the_seed(distri
 def test_bandwidth_is_shared_by_all_connections_and_exact(link):
     link.set("bandwidth", rate=200_000.0)
     with link.client() as one, link.client() as other:
-        begun = time.monotonic()
-        for client in (one, other):
-            client.sendall(bytes(30_000))
-        receive(one, 30_000)
-        receive(other, 30_000)
-    took = time.monotonic() - begun  # 60 kB up, then the tail of it down
-    assert 0.3 <= took < 0.45
+        took = [_both_ways(one, other)]
+        while took[-1] >= 0.45 and len(took) < 4:  # others had the CPU meanwhile
+            took.append(_both_ways(one, other))
+    assert min(took) >= 0.3
+    assert took[-1] < 0.45
+
+
+def _both_ways(*clients):
+    """Seconds for 30 kB of each up, then the tail of it down."""
+    begun = time.monotonic()
+    for client in clients:
+        client.sendall(bytes(30_000))
+    for client in clients:
+        receive(client, 30_000)
+    return time.monotonic() - begun
+
+
+class LateLoop:
+    """A loop of one descriptor in a time of its own, in which every timer rings *late*."""
+
+    def __init__(self, late):
+        self.late, self.moment, self.timers = late, 1000.0, []
+
+    def watch(self, _descriptor, events, ready):
+        self.events, self.ready = events, ready
+
+    def change(self, _descriptor, events):
+        self.events = events
+
+    def forget(self, _descriptor):
+        self.events = 0
+
+    def call_at(self, due, callback):
+        self.timers.append((due, callback))
+
+    def run(self):
+        """Run until no timer is left."""
+        self.ready(READABLE)
+        while self.timers:
+            due, callback = self.timers.pop(self.timers.index(min(self.timers, key=lambda timer: timer[0])))
+            self.moment = max(self.moment, due + self.late)
+            callback()
+            if self.events & READABLE:
+                self.ready(READABLE)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.003, 0.03])
+def test_a_narrow_link_whose_process_wakes_late_is_no_narrower(monkeypatch, late):
+    loop, rate = LateLoop(late), 200_000.0
+    monkeypatch.setattr(flow, "now", lambda: loop.moment)
+    hurt = Hurt({"rate": rate}, Bandwidth(rate=rate))
+    pair = SimpleNamespace(number=1, hurts={"bandwidth": hurt}, gone=False, torn=False)
+    outer, source = socket.socketpair()
+    sink, inner = socket.socketpair()
+    with outer, source, sink, inner:
+        source.setblocking(False)
+        outer.sendall(bytes(60_000))
+        way = flow.Flow(
+            loop,
+            "up",
+            source=flow.End(loop, source, pair),
+            sink=SimpleNamespace(socket=sink, attend=lambda: None),
+            pair=pair,
+        )
+        way.portion = Bandwidth(rate=rate).portion
+        way.source.inward = SimpleNamespace(waiting=(), closed=False)
+        way.source.attend()
+        loop.run()
+        assert receive(inner, 60_000) == bytes(60_000)
+    assert 0.3 - 1e-6 <= loop.moment - 1000.0 <= 0.3 + late + 1e-6
 
 
 def test_a_narrow_link_takes_small_portions():
@@ -213,16 +293,25 @@ def test_a_blackhole_swallows_both_ways_and_resets_only_who_lost_something(link)
         round_trip(lucky)
 
 
-def test_a_blackhole_keeps_the_answer_that_was_on_its_way(link):
-    with link.client(0.2) as client:
-        link.set("latency", delay=0.1)
+def test_a_blackhole_keeps_the_answer_that_was_on_its_way(tmp_path):
+    sent = threading.Event()
+
+    def answer(peer):
+        peer.sendall(peer.recv(4))
+        sent.set()
+        peer.recv(1)
+
+    with server(answer) as upstream, proxy(upstream, tmp_path) as link, link.client(0.2) as client:
+        link.set("latency", delay=30.0)
         client.sendall(b"ping")
-        time.sleep(0.03)
+        assert sent.wait(PATIENCE)
+        link.state()  # asked after the answer was sent: by its own answer the proxy has read that too
         link.set("blackhole")
         link.heal("latency")
         with pytest.raises(TimeoutError):
             client.recv(1)
         link.heal("blackhole")
+        client.settimeout(PATIENCE)
         with pytest.raises(RESET):
             client.recv(1)
 
@@ -235,7 +324,7 @@ def test_who_came_during_a_blackhole_and_said_nothing_is_served_after_it(tmp_pat
                 client.recv(1)
             assert link.check("blackhole").ok is True
             link.heal("blackhole")
-            client.settimeout(5)
+            client.settimeout(PATIENCE)
             assert receive(client, 6) == b"hello\n"
 
 
@@ -254,7 +343,7 @@ def test_a_client_that_gives_up_in_a_blackhole_leaves_nothing_behind(link):
 def test_reset_after_a_while_hurts_old_and_new_connections(link):
     with link.client() as old:
         round_trip(old)
-        link.set("reset", after=0.1)
+        link.set("reset", after=1.0)
         with link.client() as new:
             round_trip(new)
             for client in (old, new):
@@ -266,9 +355,9 @@ def test_reset_after_a_while_hurts_old_and_new_connections(link):
 def test_a_reset_that_was_healed_in_time_does_not_come(link):
     with link.client() as client:
         round_trip(client)
-        link.set("reset", after=0.1)
+        link.set("reset", after=1.0)
         link.heal("reset")
-        time.sleep(0.15)
+        time.sleep(1.05)
         round_trip(client)
 
 
@@ -286,8 +375,19 @@ def test_a_share_of_the_connections_is_hurt_and_the_others_are_not(link):
     clients = [link.client() for _ in range(60)]
     for client in clients:
         round_trip(client)
-    link.set("latency", delay=0.03, share=0.5, seed=4)
-    slow = sum(round_trip(client) > 0.025 for client in clients)
+    link.set("latency", delay=1.5, share=0.5, seed=4)
+    begun = {}
+    for client in clients:
+        begun[client] = time.monotonic()
+        client.sendall(b"ping")
+    took = {}
+    while len(took) < len(clients):
+        for client in select.select([client for client in clients if client not in took], (), (), PATIENCE)[
+            0
+        ]:
+            assert receive(client, 4) == b"ping"
+            took[client] = time.monotonic() - begun[client]
+    slow = sum(seconds >= 1.5 for seconds in took.values())
     for client in clients:
         client.close()
     assert 15 <= slow <= 45
@@ -298,11 +398,15 @@ def test_properties_add_up_and_heal_one_by_one(link):
     link.set("latency", delay=0.1)
     link.set("bandwidth", rate=20_000.0)
     with link.client() as client:
-        assert round_trip(client, bytes(500)) > 0.145  # 25 ms up, 25 ms down, 100 ms late
+
+        def least():
+            return min(round_trip(client, bytes(500)) for _ in range(4))
+
+        assert least() > 0.145  # 25 ms up, 25 ms down, 100 ms late
         link.heal("latency")
-        assert 0.045 < round_trip(client, bytes(500)) < 0.145
+        assert 0.045 < least() < 0.145
         link.heal("bandwidth")
-        assert round_trip(client, bytes(500)) < 0.045
+        assert least() < 0.045
 
 
 @pytest.mark.parametrize(

@@ -137,10 +137,10 @@ def test_packets_arrive_whole_and_end_with_the_process_even_if_the_pipe_stays_op
     stream = one + two
     for cut in (slice(0, 2), slice(2, 9), slice(9, 40_000), slice(40_000, None)):
         os.write(writing, stream[cut])
-    assert enough.wait(5)
+    assert enough.wait(20)
     os.write(writing, b"\\9\0\0\0torn"[:5])
     os.close(dying)
-    reader.join(5)
+    reader.join(20)
     assert not reader.is_alive()
     assert got == [one, two]
     for descriptor in (reading, writing, alive):

@@ -49,7 +49,7 @@ def test_a_command_that_does_not_end_is_killed_with_its_session():
     late = run("sh", "-c", "sleep 61.5 & sleep 61.5", timeout=0.3)
     assert late.ok is False
     assert "still ran after 0.3 s and was killed" in late.evidence
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30  # half of what it would sleep
     assert not [pid for pid in pids() if _argv(pid) == b"sleep\x0061.5\0"]
 
 
@@ -57,7 +57,7 @@ def test_a_background_child_does_not_keep_it_waiting():
     begun = time.monotonic()
     reading = run("sh", "-c", "sleep 62.5 & echo $!")
     assert reading.ok
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30  # half of what it would sleep
     os.kill(int(reading.evidence.rpartition(" ")[2]), signal.SIGKILL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -25,6 +26,7 @@ from tests.victims import done, one, program, until
 MIB = 1 << 20
 # sha256 of so much at once runs outside the interpreter's lock: the threads really are parallel
 BUSY = "import hashlib, threading\ndef spin():\n while True: hashlib.sha256(block)\nblock = bytes(1 << 20)\n"
+LONG_ENOUGH = 8.0  # seconds
 BUSY_ONCE = "while True: pass"
 BUSY_TWICE = BUSY + "[threading.Thread(target=spin).start() for _ in range(2)]"
 
@@ -47,10 +49,11 @@ def test_a_busy_process_gets_the_share_asked_for(busy, share):
     cpus = capacity([busy])
     with done([Squeeze(processes=(busy,), share=share)]) as (held,):
         begun, used, wanted = time.monotonic(), cpu_time(busy), _wanted(busy)
-        time.sleep(1.0)
-        seconds = time.monotonic() - begun
-        got, could = (cpu_time(busy) - used) / seconds / cpus, (_wanted(busy) - wanted) / seconds
-        ran = _ran(held)
+        seconds = ran = got = could = 0.0
+        while seconds < LONG_ENOUGH and not (ran == pytest.approx(share, abs=0.03) and got <= share + 0.03):
+            time.sleep(1.0)  # what others on this machine made too long is made good: the mean tells
+            seconds, ran = time.monotonic() - begun, _ran(held)
+            got, could = (cpu_time(busy) - used) / seconds / cpus, (_wanted(busy) - wanted) / seconds
     assert ran == pytest.approx(share, abs=0.03)
     assert got <= share + 0.03
     assert could >= 0.5 * share, "other load on this machine cannot explain that it got less"
@@ -85,6 +88,19 @@ def test_release_twice_and_after_the_end_is_harmless():
         held.release()
         assert state_of(process) in ("S", "R")
         assert held.tick() == float("inf")
+
+
+def test_who_squeezes_wakes_before_others_and_is_as_they_are_afterwards():
+    with program("sleep", "60") as process:
+        held = perform(Squeeze(processes=(process,), share=0.2), Context())
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+        held.tick()
+        try:
+            if os.geteuid() == 0:
+                assert os.sched_getscheduler(0) == os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        finally:
+            held.release()
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_who_dies_while_it_is_held_is_let_go():

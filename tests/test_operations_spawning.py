@@ -213,17 +213,17 @@ def test_the_born_one_is_found_and_a_dead_one_is_not(run, spawn):
     (process,) = spawn().processes
     assert one(perform(born, Context())).processes == (process,)
     os.kill(process.pid, signal.SIGKILL)
-    assert one(perform(born, Context())).ok is False
+    until(lambda: one(perform(born, Context())).ok is False)
 
 
 def test_stop_lets_it_say_goodbye(run, spawn, said):
     code = (
-        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit()));"
-        "print('up', flush=True); time.sleep(60)"
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM});"
+        "print('up', flush=True); signal.sigwait({signal.SIGTERM}); print('bye', flush=True)"
     )
     spawn(code)
     said()
-    assert stop(run, grace=5.0).ok
+    assert stop(run, grace=20.0).ok
     assert said() == "up\nbye\n"
     assert not list(marked(run))
 
@@ -233,7 +233,7 @@ def test_stop_kills_what_ignores_it_after_the_grace(run, spawn, said):
     said()
     begun = time.monotonic()
     assert stop(run, grace=0.2).ok
-    assert 0.2 <= time.monotonic() - begun < 2
+    assert 0.2 <= time.monotonic() - begun < 20
     assert not list(marked(run))
 
 
@@ -243,7 +243,7 @@ def test_stop_reaches_a_stopped_process(run, spawn, said):
     os.kill(born.pid, signal.SIGSTOP)
     begun = time.monotonic()
     assert stop(run, grace=30.0).ok
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert not state_of(born)
 
 

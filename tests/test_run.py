@@ -14,7 +14,7 @@ import pytest
 from tests.runs import ROOT, SQUALL, Workplace, guardian_of, injected, left_of, wait_gone
 
 NOBODY = 65534
-SOON = 1.0  # seconds, on a machine that may be busy; the real figures are those of bench_halt.py and tests.torture
+SOON = 3.0  # seconds of the thirty, on a machine that may be busy; the real figures are those of bench_halt.py and tests.torture
 PAUSE = "  hold: {kind: pause, target: shop, pick: 1, at: 0s, for: %s}"
 
 
@@ -103,7 +103,7 @@ def test_a_runner_killed_leaves_nothing_behind_and_the_record_says_who_undid_it(
     running = place.start(*place.run_arguments(place.scenario(PAUSE % "30s")))
     place.wait_for_event(injected)
     running.send_signal(signal.SIGKILL)
-    running.wait(10)
+    running.wait(30)
     folder = place.folders()[-1]
     assert wait_gone(folder.name) == []
     running.stdout.close()
@@ -127,10 +127,10 @@ def test_a_runner_that_hangs_is_taken_over_within_its_lease(place):
     folder = place.folders()[-1]
     guarded = folder / "guardian.jsonl"
     while not (guarded.exists() and '"clean"' in guarded.read_text()):
-        assert time.monotonic() - stopped_at < 5
+        assert time.monotonic() - stopped_at < 10
         time.sleep(0.01)
     assert time.monotonic() - stopped_at < 1.0 + SOON
-    running.wait(10)
+    running.wait(30)
     assert running.returncode == -signal.SIGKILL
     running.stdout.close()
     assert wait_gone(folder.name) == []
@@ -156,7 +156,7 @@ def test_both_killed_is_healed_by_rollback_and_refused_until_then(place):
     folder = place.folders()[-1]
     os.kill(guardian_of(folder.name), signal.SIGSTOP)
     running.send_signal(signal.SIGKILL)
-    running.wait(10)
+    running.wait(30)
     running.stdout.close()
     os.kill(guardian_of(folder.name), signal.SIGKILL)
     code, output = place.run(scenario)

@@ -482,7 +482,7 @@ def test_a_process_that_dies_while_it_starts_is_refused_at_once_with_the_tail_of
     began = time.monotonic()
     with pytest.raises(Refused, match=r"shop.0 ended while it started: no database here"):
         wait_ready(ready(tcp=True), ["127.0.0.1:1"], lambda _: process.poll() is None, logs=tmp_path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8  # within: 10 s would be its deadline
 
 
 def test_a_target_that_is_never_ready_is_refused_at_its_deadline(tmp_path):

@@ -143,7 +143,7 @@ def test_an_event_never_waits_for_a_stream_that_blocks() -> None:
         told.set()
 
     threading.Thread(target=tell, daemon=True).start()
-    assert told.wait(20)
+    assert told.wait(30)
     os.close(read)
     view.draw(snapshot(1.0))  # the reader is gone: no error
     view.close(None)
@@ -333,7 +333,7 @@ def test_in_a_real_terminal_the_cursor_comes_back_and_a_resize_redraws() -> None
         view.event(Note(at=31.0, text="smaller"))
         view.draw(snapshot(31.0))
         view.close(verdict(MadeRun()))
-    reader.join(5)
+    reader.join(20)
     os.close(outer)
     told = b"".join(received).decode()
     assert "\x1b[?25l" in told

@@ -76,13 +76,13 @@ class Victim:
         read = facts(Instance(target="victim", name="victim.0", process=self.process, spawn=self.spawn))
         return Instance(**{name: getattr(read, name) for name in read.__struct_fields__} | known)
 
-    def ask(self, question: str, patience: float = 5.0) -> str:
+    def ask(self, question: str, patience: float = 20.0) -> str:
         """Ask and hear the answer. Raises OSError where there is none."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=patience) as connection:
             connection.sendall(question.encode())
             return connection.recv(100).decode()
 
-    def serves(self, patience: float = 0.5) -> bool:
+    def serves(self, patience: float = 1.0) -> bool:
         with contextlib.suppress(OSError):
             return self.ask("ping", patience) == "pong"
         return False
@@ -126,7 +126,7 @@ def done(operations: Iterable[Operation]) -> Iterator[list[Reading | Held]]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(20)
 
 
 def _hold(held: Held, over: threading.Event) -> None:
@@ -152,7 +152,7 @@ def program(*argv: str, **environment: str) -> Iterator[Identity]:
             os.waitpid(child, 0)
 
 
-def until(true: Callable[[], bool], within: float = 10.0) -> None:
+def until(true: Callable[[], bool], within: float = 30.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + within
     while not true():

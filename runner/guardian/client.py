@@ -104,7 +104,8 @@ class GuardianClient:
             raise Refused(f"the guardian cannot be started: {error.strerror or error}") from error
         journal = Path(hello.journal) if hello.journal else journal_of(Path(hello.state), hello.run)
         client = cls(process, guardian, anchor=hello.anchor, on_event=on_event, journal=journal)
-        client._may_end = bool(hello.journal)
+        if hello.journal:  # what it has to end may take its time, and nobody else would undo meanwhile
+            client._may_end, client._closing_patience = True, CLOSING
         ready = client._ask(hello)
         client._reader.start()
         if hello.journal:
@@ -215,6 +216,11 @@ class GuardianClient:
         try:
             with self._lock:
                 self._guardian.send(messages.pack(request), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except (
+            BrokenPipeError,
+            ConnectionResetError,
+        ) as error:  # how it ended the reader says, who hears it out
+            raise GuardianLost("the guardian has ended") from error
         except OSError as error:
             self._lose(f"the guardian cannot be told anything: {error.strerror or error}")
             raise GuardianLost(self.lost_reason) from error
@@ -238,6 +244,8 @@ class GuardianClient:
                 return f"the guardian was silent for {self._patience:g} s"
             try:
                 packet = self._guardian.recv(messages.PACKET)
+            except ConnectionResetError:
+                continue  # it ended and left words of ours unread: said once, and before its own last words
             except OSError as error:
                 return f"the guardian cannot be heard: {error.strerror or error}"
             if not packet:

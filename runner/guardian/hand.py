@@ -48,9 +48,7 @@ class Hand:
     def __init__(self, guardian: socket.socket) -> None:
         self._guardian = guardian
         self._woken, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(
-            told, warn_on_full_buffer=False
-        )  # or a signal just before the wait is lost in it
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)  # one just before the wait would be lost in it
         self._held: list[Held] = []
         self._task = 0
 
@@ -62,9 +60,8 @@ class Hand:
         poll.register(self._woken, select.POLLIN)
         while True:
             due = self._tick()
-            ready = [
-                descriptor for descriptor, _ in poll.poll(None if due == math.inf else max(0.0, due) * 1000)
-            ]
+            patience = None if due == math.inf else max(0.0, due) * 1000
+            ready = [descriptor for descriptor, _ in poll.poll(patience)]
             if self._woken in ready:
                 os.read(self._woken, 512)
             if self._guardian.fileno() not in ready:

@@ -12,6 +12,7 @@ from runner.links.hurt import Hurt, Way
 from runner.links.loop import BROKEN, READABLE, WRITABLE, Loop
 
 HOLD_LIMIT = 1 << 20  # bytes that may be on their way in one direction; beyond, the source has to wait
+MADE_GOOD = 0.1  # seconds: a narrow link that we woke for later than that has lost the rest
 RESET = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 seconds
 _BUFFER = bytearray(1 << 18)  # shared: one thread, and nothing stays in it
 _VIEW = memoryview(_BUFFER)
@@ -92,7 +93,7 @@ class Flow:
     """What *source* sends, on its way to *sink*."""
 
     __slots__ = (
-        "_alarm", "_held", "_held_bytes", "_last", "_loop", "_over", "_paced", "_receive", "_transmit",
+        "_alarm", "_free_at", "_held", "_held_bytes", "_last", "_loop", "_over", "_paced", "_receive", "_transmit",
         "closed", "pair", "portion", "sink", "source", "waiting", "way",
     )  # fmt: skip
 
@@ -105,6 +106,7 @@ class Flow:
         self._held_bytes, self._alarm = 0, math.inf
         self.portion = 0  # bytes to read at once; 0: as many as there are
         self._paced = False  # a narrow link is still carrying the last chunk
+        self._free_at = math.inf  # when it was to have carried it, where the next waited for that
         self._over = False  # the source has sent its last
         self._last = False  # and all of it was due: what waits is the rest
         self.closed = False  # and the sink has been told
@@ -139,7 +141,7 @@ class Flow:
         moment = due = now()
         hurts, late = self.pair.hurts, None
         if size and (narrow := hurts.get("bandwidth")):
-            due = narrow.carried_at(self.way, size, moment)
+            due = narrow.carried_at(self.way, size, min(moment, self._free_at))
             narrow.count(self.pair.number, chunks=1, size=size)
             self._pace(due)
         if (latency := hurts.get("latency")) and (delay := latency.delay(self.way)):
@@ -158,10 +160,15 @@ class Flow:
     def _pace(self, until: float) -> None:
         self._paced = True
         self.source.attend()
-        self._loop.call_at(until, self._resume)
+        self._loop.call_at(until, lambda: self._resume(until))
 
-    def _resume(self) -> None:
+    def _resume(self, due: float) -> None:
+        """Read on. What waits already has waited since *due*: that we woke late must not narrow the link."""
         self._paced = False
+        if self.reading and not self.pair.gone:
+            self._free_at = max(due, now() - MADE_GOOD)
+            self.pull()
+            self._free_at = math.inf
         self.source.attend()
 
     def _hold(self, held: Held) -> None:

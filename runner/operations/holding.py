@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 
 from runner import clock, processes
 from runner.operations.cpu_time import capacity, cpu_time
@@ -57,7 +58,7 @@ class Squeezed:
         self._share = operation.share
         self._duty = Duty(operation.share, operation.period)
         self._began = self._turned = clock.now()
-        self._ran, self._stands = 0.0, False
+        self._ran, self._stands, self._first = 0.0, False, False
         self._used = {process.pid: cpu_time(process) for process in self._opened.values()}
         self._own_before = time.process_time()
 
@@ -80,12 +81,14 @@ class Squeezed:
         """Stop them or let them run, whichever is due; return the seconds until the next turn."""
         if not self._opened:
             return math.inf
+        if not self._first:
+            self._first = _come_first()
         if self._stands:
             self._duty.stood(self._turn(signal.SIGCONT))
             return self._duty.run_slice()
-        seconds = self._turn(signal.SIGSTOP)
+        seconds = max(self._turn(signal.SIGSTOP), self._cpu_slice())
         self._ran += seconds
-        self._duty.ran(max(seconds, self._cpu_slice()))
+        self._duty.ran(seconds)
         self._forget_the_dead()
         return self._duty.stop_slice()
 
@@ -95,13 +98,20 @@ class Squeezed:
             send(descriptor, process, signal.SIGCONT)
             os.close(descriptor)
         self._opened = {}
+        if self._first:
+            _be_as_others()
+        self._first = False
 
     def _turn(self, number: signal.Signals) -> float:
-        """Send to all; return the seconds that the slice before it lasted."""
-        before = self._turned
+        """Send to all; return the seconds that the slice before it lasted.
+
+        Where we lose the CPU ourselves meanwhile, that counts as standing: if they ran, their CPU time shows it.
+        """
+        before, stopping = self._turned, number is signal.SIGSTOP
+        began = clock.now()
         for descriptor, process in self._opened.items():
             send(descriptor, process, number)
-        self._stands, self._turned = number is signal.SIGSTOP, clock.now()
+        self._stands, self._turned = stopping, began if stopping else clock.now()
         return self._turned - before
 
     def _cpu_slice(self) -> float:
@@ -117,6 +127,18 @@ class Squeezed:
         for descriptor in select.select(tuple(self._opened), (), (), 0)[0]:
             del self._opened[descriptor]
             os.close(descriptor)
+
+
+def _come_first() -> bool:
+    """Wake on time on a busy machine too, where we may: while we are late, they run on."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    return True
+
+
+def _be_as_others() -> None:
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def perform_squeeze(operation: Squeeze) -> Squeezed | Reading:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
-from runner.acts import compile_act
-from runner.errors import Place
 from runner.faults.cpu import Cpu
 from runner.faults.disk_fill import DiskFill
 from runner.faults.io import Io
@@ -24,28 +17,12 @@ from runner.faults.pids import Pids
 from runner.faults.record import Fault, Instance
 from runner.helper.looking import look
 from runner.operations import Context, perform
-from runner.operations.record import Act, Operation
 from runner.places import Engine, Post
-from runner.scenario import FaultUse
 from tests import fingerprints, helper_image
 from tests.cluster_parts import container, until
+from tests.held_parts import act_of, confirmed, held, undone
 
 MIB = 1 << 20
-HOLDER = """
-import sys, time, msgspec
-from runner.operations import Context, perform
-from runner.operations.record import Operation, Reading
-held = []
-for operation in msgspec.json.decode(sys.stdin.buffer.readline(), type=list[Operation]):
-    result = perform(operation, Context())
-    if not isinstance(result, Reading):
-        held.append(result)
-        result = result.reading
-    print(result.ok, result.evidence, flush=True)
-print("done", flush=True)
-while True:
-    time.sleep(max(0.0, min([each.tick() for each in held] + [0.2])))
-"""
 CASES: dict[str, Fault] = {
     "pause": Pause(),
     "cpu": Cpu(limit=0.1),
@@ -87,41 +64,6 @@ def instance_of(made: Any, image: str) -> Instance:
         post=post,
         lease=3.0,
     )
-
-
-def act_of(fault: Fault, instance: Instance, name: str) -> Act:
-    use = FaultUse(name=name, fault=fault, target="shop", duration=5.0, place=Place("here", 1))
-    return compile_act(use, instance, 0, run=f"test-{os.getpid()}-{time.monotonic_ns()}")
-
-
-@contextlib.contextmanager
-def held(operations: tuple[Operation, ...]) -> Iterator[subprocess.Popen[bytes]]:
-    """Perform them on a process of their own that holds what is to be held, as a hand does."""
-    hand = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert hand.stdin
-    assert hand.stdout
-    try:
-        hand.stdin.write(msgspec.json.encode(list(operations)) + b"\n")
-        hand.stdin.flush()
-        said = []
-        while (line := hand.stdout.readline()) and line != b"done\n":
-            said.append(line.decode().strip())
-        assert line == b"done\n", said
-        assert all(each.startswith("True") for each in said), said
-        yield hand
-    finally:
-        hand.kill()
-        hand.wait()
-        hand.stdin.close()
-        hand.stdout.close()
-
-
-def confirmed(act: Act) -> bool:
-    return all(perform(each, Context()).ok is True for each in act.confirm)
-
-
-def undone(act: Act) -> bool:
-    return all(perform(each, Context()).ok is True for each in act.undo)
 
 
 def print_of(engine: Any, made: Any) -> dict[str, Any]:

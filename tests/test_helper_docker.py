@@ -3,12 +3,21 @@
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runner import cgroups
 from runner.errors import OperationFailed
 from runner.helper import look
-from runner.operations.record import Run, WriteFile
+from runner.operations.record import (
+    CheckTable,
+    Cut,
+    FillGone,
+    Match,
+    Run,
+    TableGone,
+    WriteFile,
+)
 from runner.places import Engine, Post
 from tests.afar_parts import DO, UNDO, Holder, time_until
 from tests.cluster_parts import container, gone
@@ -189,7 +198,7 @@ def test_what_cannot_be_done_is_undone_and_says_why(holder, target):
     broken = (*DO, WriteFile(path="cgroup:/pids.max", value="nonsense"))
     held = holder(do=broken)
     assert "nonsense" in held.says()
-    assert not hurt(target)
+    time_until(lambda: not hurt(target))
     assert held.gone().ok
     assert none_left(held)
 
@@ -226,3 +235,52 @@ def test_a_helper_that_cannot_be_posted_says_so(holder, post):
         post=Post(engine=post.engine, image="no-such-image:local", shape="cgroup", container=post.container)
     )
     assert "no helper could be posted" in held.says()
+
+
+def reaches(target, address):
+    return target.exec_run(["ping", "-c1", "-W1", address]).exit_code == 0
+
+
+@pytest.mark.parametrize("end", ["let_go", "kill", "stop", "removed"])
+def test_the_network_of_a_container_is_cut_and_heals(engine, holder, post, target, end):
+    with container(engine) as peer:
+        peer.reload()
+        address = peer.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        assert reaches(target, address)
+        held = running(
+            holder(
+                post=msgspec.structs.replace(post, shape="network"),
+                do=(Cut(table="squall_test", match=Match(direction="both")),),
+                undo=(TableGone(table="squall_test"),),
+                confirm=(CheckTable(table="squall_test"),),
+                lease=1.0,
+            )
+        )
+        assert not reaches(target, address)
+        time_until(lambda: held.check().ok)
+        if end == "removed":
+            subprocess.run(["docker", "rm", "-f", held.name("hand")], capture_output=True, check=True)
+        else:
+            getattr(held, end)()
+        time_until(lambda: reaches(target, address), within=5)
+        assert held.gone().ok
+        assert none_left(held)
+
+
+def test_a_full_disk_of_a_container_that_does_not_run_is_never_clean(holder, post, target):
+    post = msgspec.structs.replace(post, shape="disk")
+    held = running(
+        holder(
+            post=post,
+            do=(),
+            undo=(FillGone(folder="/tmp", name="squall-test"),),
+            confirm=(),
+        )
+    )
+    target.kill()
+    held.let_go()
+    with pytest.raises(OperationFailed, match="start it"):
+        held.gone()
+    target.start()
+    assert held.gone().ok
+    assert none_left(held)

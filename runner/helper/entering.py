@@ -33,6 +33,11 @@ def enter(stand: Stand | None, post: Post) -> tuple[Stand | None, str]:
     return stand, f"{what} does not run here"
 
 
+def pod_ended(post: Post) -> bool:
+    """Say whether it is certain that nothing of the target pod runs on this node any more."""
+    return bool(post.pod) and not any(True for _ in _ways(None, post))
+
+
 def _ways(stand: Stand | None, post: Post) -> Iterator[int]:
     if stand is not None and stand.pid:
         yield stand.pid

@@ -55,12 +55,12 @@ class ClusterGround:
         return "ended" if _ended(pod) else "running"
 
     def reports(self, name: str) -> list[Report]:
-        """Read the end of its log; a pod without a container has none."""
+        """Read the end of its log; one that is lost is no sign that it said nothing."""
         try:
             lines = self._client.logs(self._post.namespace, name, tail=_SAID)
         except ApiError as error:
             if error.status in (400, 404):
-                return []
+                return [Report(state="failed", problem=f"its log is lost: {error}")]
             raise
         return [report for line in lines if (report := read_report(line)) is not None]
 

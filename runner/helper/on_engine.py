@@ -63,6 +63,8 @@ class EngineGround:
 
     def target_gone(self) -> str:
         """A container that does not run has neither network nor processes; one that is removed has no disk either."""
+        if not self._post.container:
+            return ""
         try:
             state = self._client.get(f"/containers/{self._post.container}/json")["State"]
         except ApiError as error:
@@ -103,6 +105,7 @@ def container_of(post: Post, labels: dict[str, str]) -> dict[str, Any]:
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "RestartPolicy": {"Name": "no"},
+            "AutoRemove": post.shape == "look",  # of the others the log is the evidence
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
             **_privileges(post),
         },

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from runner import cgroups, clock
 from runner.helper.protocol import ContainerFacts, NodeFacts
 from runner.operations import stand as stands
-
-PATIENCE = 5.0  # seconds for a tool to answer
-_TABLE = "add table inet squall_look { flags owner; }"
-_SET = "add table inet squall_look\nadd set inet squall_look a { type ipv4_addr; flags timeout; }\ndelete table inet squall_look"
-_DEVICE = "lo"  # of the helper itself: it has a network of its own
+from runner.operations.kernel import features_of_this_network
 
 
 def look(containers: tuple[str, ...]) -> NodeFacts:
@@ -38,28 +32,7 @@ def _facts(container: str) -> ContainerFacts | None:
 
 def _features() -> list[str]:
     """Try each in a network of our own, where nobody is hurt."""
-    tried = {
-        "netem": _works(("tc", "qdisc", "add", "dev", _DEVICE, "root", "netem", "delay", "1ms")),
-        "tbf": _works(
-            (
-                "tc",
-                "qdisc",
-                "replace",
-                "dev",
-                _DEVICE,
-                "root",
-                "tbf",
-                "rate",
-                "1mbit",
-                "burst",
-                "32k",
-                "limit",
-                "32k",
-            )
-        ),
-        "nft-owner": _works(("nft", "-f", "-"), _TABLE),
-        "nft-timeout": _works(("nft", "-f", "-"), _SET),
-    }
+    tried = dict.fromkeys(sorted(features_of_this_network()), True)
     mounted = dict(cgroups.mounts())
     tried["cgroup-v1"] = "cpu" in mounted or "memory" in mounted
     tried["cgroup-v2"] = "v2" in mounted and bool(_controllers(mounted["v2"]))
@@ -68,11 +41,3 @@ def _features() -> list[str]:
 
 def _controllers(root: Path) -> str:
     return cgroups.content(root / "cgroup.controllers")
-
-
-def _works(argv: Sequence[str], text: str = "") -> bool:
-    try:
-        done = subprocess.run(argv, input=text.encode(), capture_output=True, timeout=PATIENCE, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0

@@ -6,7 +6,7 @@ import math
 import select
 from collections.abc import Iterator
 
-from runner.helper.entering import enter
+from runner.helper.entering import enter, pod_ended
 from runner.helper.protocol import Orders
 from runner.operations import Context, Held, perform
 from runner.operations.context import Stand
@@ -61,6 +61,11 @@ class Work:
         for last in self._tries():
             problem = self._let_go()
             self._stand, self._gone = self._find()
+            if self._gone and self._orders.post.shape == "disk" and not pod_ended(self._orders.post):
+                problem = f"{self._gone}, and its disk with it is not to be seen: start it and roll back"
+                if last:
+                    return (), problem
+                continue
             if self._gone:
                 return (Reading(evidence=f"{self._gone}: nothing of it is left"),), problem
             self._context = Context(stand=self._stand)

@@ -29,10 +29,14 @@ def perform_afar_gone(operation: AfarGone) -> Reading:
     """Verify that all is undone, and take the helpers away. Raises OperationFailed where it cannot be told."""
     place = ground(operation.post)
     record = name_of(operation.run, operation.act, "record")
-    hand, warden = (_left(place, operation, role) for role in ("hand", "warden"))
-    if hand.standing == warden.standing == "gone" and place.recorded(record) is False:
-        return Reading(evidence="nothing is left there: neither helpers nor a record of what they did")
-    evidence = _undone(hand, warden) or place.target_gone() or _fresh(place, operation)
+    until = clock.now() + operation.lease + BEYOND
+    hand = _left(place, operation, "hand", until)
+    evidence = _by_hand(hand)
+    if not evidence:
+        warden = _left(place, operation, "warden", until)
+        if hand.standing == warden.standing == "gone" and place.recorded(record) is False:
+            return Reading(evidence="nothing is left there: neither helpers nor a record of what they did")
+        evidence = _by_warden(warden) or place.target_gone() or _fresh(place, operation)
     for role in ROLES:
         place.remove(name_of(operation.run, operation.act, role))
     place.forget(record)
@@ -67,10 +71,9 @@ def together(readings: tuple[Reading, ...], otherwise: str) -> Reading:
     )
 
 
-def _left(place: Ground, operation: AfarGone, role: Role) -> _Left:
+def _left(place: Ground, operation: AfarGone, role: Role, until: float) -> _Left:
     """Wait for a helper's end: it comes when its lease is over, if not before."""
     name = name_of(operation.run, operation.act, role)
-    until = clock.now() + operation.lease + BEYOND
     while (standing := place.standing(name)) == "running" and clock.now() < until:
         select.select((), (), (), LOOK)
     if standing == "gone":
@@ -81,16 +84,17 @@ def _left(place: Ground, operation: AfarGone, role: Role) -> _Left:
     return _Left(standing, reports[-1] if reports else None)
 
 
-def _undone(hand: _Left, warden: _Left) -> str:
-    """Say who undid, where that is certain; else nothing.
+def _by_hand(hand: _Left) -> str:
+    """Say that the hand helper undid, or did nothing; nothing where that is not certain."""
+    if hand.standing == "ended" and hand.last is None:
+        return "the hand helper never began"
+    if hand.standing == "ended" and hand.last and hand.last.state == "clean":
+        return f"the hand helper undid it ({_why(hand.last)}): {_evidence(hand.last)}"
+    return ""
 
-    What the warden undid before the hand's end may have been done again.
-    """
-    if hand.standing == "ended":
-        if hand.last is None:
-            return "the hand helper never began"
-        if hand.last.state == "clean":
-            return f"the hand helper undid it ({_why(hand.last)}): {_evidence(hand.last)}"
+
+def _by_warden(warden: _Left) -> str:
+    """Say that the warden undid; what it undid before the hand helper's end may have been done again."""
     if warden.last and warden.last.state == "clean" and warden.last.after_other:
         return f"the warden undid it, the hand helper was gone: {_evidence(warden.last)}"
     return ""

@@ -1,8 +1,12 @@
 """A Docker engine by its REST API: calls about one life of one container, streams both ways."""
 
+import contextlib
 import os
 import select
+import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -16,21 +20,8 @@ from runner.remote.docker import ApiError, EngineClient
 ENGINE = Engine(url=os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
 
 
-def answers():
-    try:
-        EngineClient(ENGINE).ping()
-    except OperationFailed:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(
-    not answers() and os.environ.get("SQUALL_REQUIRE") != "1", reason="no Docker engine answers"
-)
-
-
 @pytest.fixture
-def client():
+def client(engine):
     return EngineClient(ENGINE)
 
 
@@ -81,6 +72,86 @@ def started(client, container):
 def test_an_engine_that_is_not_there_is_a_sentence():
     with pytest.raises(OperationFailed, match="/_ping"):
         EngineClient(Engine(url="unix:///nowhere.sock")).ping()
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """A folder of ca.pem, cert.pem and key.pem, good for a server on 127.0.0.1 and for its client."""
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=squall-test",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem",
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "ca.pem").write_bytes((tmp_path / "cert.pem").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def secured(certificates):
+    """The engine behind TLS that wants a client's certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=relay, args=(listener, context), daemon=True)
+        thread.start()
+        yield Engine(url=f"tcp://127.0.0.1:{listener.getsockname()[1]}", certificates=str(certificates))
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def relay(listener, context):
+    while True:
+        try:
+            plain, _ = listener.accept()
+        except OSError:
+            return
+        with contextlib.suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as near:
+            pump(near)
+
+
+def pump(near):
+    with socket.socket(socket.AF_UNIX) as far:
+        far.connect(ENGINE.url.removeprefix("unix://"))
+        near.settimeout(5)
+        while True:
+            ready = [near] if near.pending() else select.select([near, far], [], [], 5)[0]
+            chunks = [(far if each is near else near, each.recv(65536)) for each in ready]
+            if not chunks or not all(data for _, data in chunks):
+                return
+            for sink, data in chunks:
+                sink.sendall(data)
+
+
+def test_an_engine_behind_tls_is_spoken_to_and_attached_to(client, container, secured):
+    made = container("sh", "-c", "read a; echo heard $a", OpenStdin=True, StdinOnce=True)
+    far = EngineClient(secured)
+    far.ping()
+    client.post(f"/containers/{made}/start")
+    stream = far.attach(made)
+    stream.send(b"hello\n")
+    lines = []
+    while not lines:
+        assert select.select([stream], [], [], 5)[0]
+        lines += stream.lines()
+    assert lines == [b"heard hello"]
+    stream.close()
+
+
+def test_an_engine_behind_tls_that_nobody_vouches_for_is_refused(client, secured, certificates):
+    other = certificates / "other"
+    other.mkdir()
+    for name in ("cert.pem", "key.pem"):
+        (other / name).write_bytes((certificates / name).read_bytes())
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "/dev/null", "-out", other / "ca.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(OperationFailed, match="certificate"):
+        EngineClient(Engine(url=secured.url, certificates=str(other))).ping()
 
 
 def test_a_refusal_carries_its_status_and_what_the_engine_said(client):

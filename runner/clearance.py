@@ -188,7 +188,7 @@ def _not_allowed(needs: Mapping[str, list[Operation]], warnings: list[str]) -> l
         for account in unknown
     ]
     lines = [
-        f"{', '.join(wanted[right])}: {_subject(right)} may not {right.said()}"
+        f"{', '.join(wanted[right])}: {_subject(right)} not allowed to {right.said()}"
         for right, answer in zip(wanted, answers, strict=True)
         if answer is False
     ]
@@ -196,7 +196,7 @@ def _not_allowed(needs: Mapping[str, list[Operation]], warnings: list[str]) -> l
 
 
 def _subject(right: Right) -> str:
-    return f"service account {right.account}" if right.account else "we"
+    return f"service account {right.account} is" if right.account else "we are"
 
 
 def _allowed(client: ClusterClient, right: Right) -> bool | None:

@@ -399,13 +399,16 @@ def test_every_permission_that_is_missing_has_a_line_of_its_own(cluster, plan, t
             plan("a: {kind: kill, target: web}", environment)
         assert (
             str(refused.value)
-            == f"a: we may not delete pods in namespace {space}; grant it, or use another identity"
+            == f"a: we are not allowed to delete pods in namespace {space}; grant it, or use another identity"
         )
         with pytest.raises(Refused) as refused:
             plan("a: {kind: scale, target: web, replicas: 3, for: 2s}", environment)
         lines = str(refused.value).splitlines()
         assert any("write helper.service_account" in line for line in lines)
-        assert f"a: we may not create pods in namespace {helpers}; grant it, or use another identity" in lines
+        assert (
+            f"a: we are not allowed to create pods in namespace {helpers}; grant it, or use another identity"
+            in lines
+        )
         _grant(rbac, space, [*looks, {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}])
         made = until(lambda: _allowed(plan, environment), every=0.3)
         assert any("kube-system is not allowed" in warning for warning in made.warnings)

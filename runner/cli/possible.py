@@ -128,7 +128,7 @@ def sample(kind: type[Fault]) -> Fault | None:
     given: dict[str, Any] = {
         field.name: _example(field.type) for field in msgspec.structs.fields(kind) if field.required
     }
-    optional = [field for field in msgspec.structs.fields(kind) if field.default is None]
+    optional = [field for field in msgspec.structs.fields(kind) if not field.required and not field.default]
     for more in ({}, *({field.name: _example(field.type)} for field in optional)):
         try:
             return kind(**given, **more)
@@ -148,7 +148,7 @@ def _example(kind: Any) -> Any:
         return (_example(arguments[0]),)
     if arguments:
         return _example(next(one for one in arguments if one is not type(None)))
-    return {int: 1, float: 1.0, str: "any", bool: False}.get(kind)
+    return {int: 1, float: 1.0, str: "any", bool: True}.get(kind)
 
 
 def _reason(what: str, where: str, ask: Callable[[], object]) -> str:

@@ -1,0 +1,231 @@
+"""What a fault would leave standing and what it has to be allowed to do: decided from values alone."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from runner.blast import Budget, Front, Surroundings, leaves
+from runner.cli.planning import described
+from runner.cli.possible import Here, sample, table
+from runner.errors import Mistake
+from runner.faults import KINDS
+from runner.faults.kill import Kill
+from runner.faults.nodes import DrainNode
+from runner.faults.record import Instance, Pod
+from runner.faults.workloads import Restart, Scale
+from runner.language import read_environment, read_scenario
+from runner.permissions import rights
+from runner.places import Cluster, Engine, Post
+from runner.plan import work_out
+from runner.scouting import made_up
+
+CLUSTER = Cluster(kubeconfig="/k", context="c", uid="u")
+HELPERS = Post(cluster=CLUSTER, image="squall:1", namespace="squall", node="n1", service_account="undoer")
+
+
+def pod(name, *, node="n1", ready=True, platform="pod", workload="deployment/web"):
+    target = name.partition(".")[0]
+    return Instance(
+        target=target, name=name, known_as=f"pod-{name}", platform=platform, ready=ready, container=f"c-{name}",
+        pod=Pod(cluster=CLUSTER, namespace="shop", name=f"pod-{name}", uid=f"uid-{name}", node=node,
+                workload=workload, workload_uid=f"uid-{workload}", replicas=3),
+        post=HELPERS, reverter=msgspec.structs.replace(HELPERS, shape="api", node=""),
+        peers=("10.0.0.9",) if platform == "wire" else (), port=80,
+    )  # fmt: skip
+
+
+def node(name):
+    target = name.partition(".")[0]
+    place = Pod(cluster=CLUSTER, node="n1", node_uid="uid-n1")
+    reverter = msgspec.structs.replace(HELPERS, shape="api")
+    return Instance(target=target, name=name, known_as="n1", platform="node", pod=place, reverter=reverter)
+
+
+def everyone(*bodies):
+    targets = {}
+    for body in bodies:
+        targets.setdefault(body.target, []).append(body.name)
+    return {name: tuple(names) for name, names in targets.items()}, {body.name: body for body in bodies}
+
+
+THREE = [pod("web.0"), pod("web.1", node="n2"), pod("web.2", node="n2", ready=False)]
+
+
+def said(fault, names, bodies=THREE, around=None):
+    return list(leaves("a", fault, names, *everyone(*bodies), around or Surroundings()))
+
+
+def test_only_who_is_ready_counts_as_left():
+    assert said(Kill(), ("web.0",))[0] == "a: leaves 1 of 2 ready web (1 were not)"
+    assert said(Kill(), ("web.2",))[0] == "a: leaves 2 of 2 ready web (1 were not)"
+
+
+def test_a_workload_is_left_with_what_the_fault_asks_for():
+    scaled = "a: leaves 1 of 2 ready web (1 were not): deployment/web goes from 3 to 1 replicas"
+    assert said(Scale(replicas=1), ("web.0",))[0] == scaled
+    assert said(Restart(), ("web.0",))[0].endswith("deployment/web replaces them as its strategy says")
+
+
+def test_budgets_services_zones_and_neighbours_are_named():
+    pods = frozenset(f"pod-web.{number}" for number in range(3))
+    around = Surroundings(
+        budgets={"shop": (Budget(name="most", allowed=0, desired=3, healthy=3, pods=pods),)},
+        fronts={"shop": (Front(name="web", pods=pods),)},
+        zones={"n1": "north", "n2": "south"},
+    )
+    lines = said(Kill(), ("web.0",), [*THREE, pod("db.0")], around)
+    assert any("budget most would be violated, and this does not ask it" in line for line in lines)
+    assert "a: service web keeps 2 of 3 ready endpoints" in lines
+    assert "a: zone north keeps 1 of 2 of the targets' pods" in lines
+    assert "a: on node n1 beside: db.0 (pod-db.0)" in lines
+    evicting = said(Kill(how="evict"), ("web.0",), around=around)
+    assert any("budget most would refuse evictions" in line for line in evicting)
+
+
+def test_a_drained_node_takes_the_pods_of_every_target_with_it():
+    lines = said(DrainNode(), ("nodes.0",), [node("nodes.0"), *THREE, pod("db.0")])
+    assert lines[:2] == ["a: leaves 1 of 2 ready web (1 were not)", "a: leaves 0 of 1 ready db"]
+
+
+def test_a_hurt_way_leaves_everybody_standing():
+    way = pod("way.0", platform="wire")
+    assert said(Kill(), ("way.0",), [*THREE, way]) == ["a: only the way of 1 instances to 10.0.0.9 port 80"]
+
+
+# --- limits and overlaps ---------------------------------------------------------------------------------------------
+
+ENVIRONMENT = """
+targets:
+  web: {kubernetes: {kubeconfig: k, namespace: shop, workload: deployment/web}}
+  all: {kubernetes: {kubeconfig: k, namespace: shop, selector: app=web}}
+  nodes: {kubernetes: {kubeconfig: k, nodes: pool=web}}
+  way: {link: {from: web, to: db, port: 80}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    def plan(faults, environment="", bodies=()):
+        (tmp_path / "k").write_text("")
+        (tmp_path / "here.yaml").write_text(ENVIRONMENT + environment)
+        (tmp_path / "s.yaml").write_text(f"faults:\n  {faults}\n")
+        place = read_environment(str(tmp_path / "here.yaml"), tmp_path / "s.yaml")
+        [scenario] = read_scenario(tmp_path / "s.yaml", place, {})
+        instances, known = everyone(*(bodies or [*THREE, node("nodes.0")]))
+        return work_out(scenario, place, instances, run="r", bodies=known)
+
+    return plan
+
+
+def test_a_workload_is_hurt_once_however_many_of_its_pods_are_picked(plan):
+    [window] = plan("a: {kind: restart, target: web, for: 5s}").windows
+    assert window.instances == ("web.0",)
+
+
+def test_the_real_names_are_in_the_plan_and_in_what_it_prints(plan):
+    made = plan("a: {kind: kill, target: web, pick: [web.1], for: 5s}")
+    assert made.known_as["web.1"] == "pod-web.1"
+    assert any("a on web.1 (pod-web.1)" in line for line in described(made))
+
+
+@pytest.mark.parametrize(
+    ("faults", "environment", "words"),
+    [
+        ("a: {kind: kill, target: web, pick: [web.0]}", "limits: {ready: 2}", "1 of 2 ready instances of web would remain"),
+        ("a: {kind: kill, target: web, pick: [web.0, web.1]}", "limits: {pick: 50%}", "2 of 2 ready is 100%"),
+        ("a: {kind: scale, target: web, replicas: 0, for: 2s}", "limits: {pick: 50%}", "2 of 2 ready is 100%"),
+        ("a: {kind: scale, target: web, replicas: 1, for: 2s}", "limits: {ready: 2}", "1 of 2 ready instances of web"),
+        ("a: {kind: drain, target: nodes, for: 2s}", "limits: {ready: 2}", "1 of 2 ready instances of web would remain"),
+        (
+            "a: {kind: kill, target: web, pick: [web.0]}\n  b: {kind: pause, target: web, pick: [web.1], for: 3s}",
+            "limits: {ready: 1}",
+            "0 of 2 ready instances of web would remain",
+        ),
+        (
+            "a: {kind: scale, target: web, replicas: 1, for: 9s}\n  b: {kind: scale, target: web, replicas: 2, at: 5s, for: 9s}",
+            "",
+            "overlaps with a on deployment/web replicas",
+        ),
+        ("a: {kind: kill, target: web, pick: [web.7]}", "", "faults.a: pick: no instance is named web.7"),
+    ],
+)  # fmt: skip
+def test_what_leaves_too_little_or_collides_is_refused_with_its_place(plan, faults, environment, words):
+    with pytest.raises(Mistake, match=words) as refused:
+        plan(faults, environment)
+    assert "s.yaml:" in str(refused.value)
+
+
+def test_a_whole_way_may_be_hurt_where_only_a_share_of_the_instances_may(plan):
+    bodies = [*THREE, *(pod(f"way.{number}", platform="wire") for number in range(3))]
+    limits = "limits: {pick: 30%, ready: 2}"
+    assert len(plan("a: {kind: blackhole, target: way, for: 5s}", limits, bodies).windows[0].instances) == 3
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+
+def needed(fault, body):
+    steps = fault.compile(made_up(body))
+    return [*rights((*steps.do, *steps.undo, *steps.confirm))]
+
+
+def test_each_way_to_end_a_pod_needs_rights_of_its_own():
+    ours = {
+        how: {one.said() for one in needed(Kill(how=how), pod("web.0"))}
+        for how in ("delete", "evict", "sigkill")
+    }
+    assert "delete pods in namespace shop" in ours["delete"]
+    assert not any("delete pods in namespace shop" in one for one in ours["evict"] | ours["sigkill"])
+    assert "create pods/eviction in namespace shop" in ours["evict"]
+    assert {"create pods in namespace squall", "get pods/attach in namespace squall"} <= ours["sigkill"]
+    assert not any("namespace squall" in one for one in ours["delete"])
+
+
+def test_what_a_helper_does_with_its_own_account_that_account_has_to_be_allowed():
+    theirs = {one.said() for one in needed(Scale(replicas=1), pod("web.0")) if one.account == "squall:undoer"}
+    assert theirs == {f"{verb} deployments/scale.apps web in namespace shop" for verb in ("get", "patch")}
+    ours = {one.said() for one in needed(Scale(replicas=1), pod("web.0")) if not one.account}
+    assert "create configmaps in namespace squall" in ours
+    drain = {one.said() for one in needed(DrainNode(), node("nodes.0")) if one.account}
+    assert {"patch nodes n1", "create pods/eviction", "list pods"} <= drain
+
+
+def test_containers_need_nothing_of_any_cluster():
+    body = Instance(
+        target="web", name="web.0", platform="container", engine=Engine(), container="c" * 64, started="now",
+        post=Post(engine=Engine(), image="squall:1", container="c" * 64),
+    )  # fmt: skip
+    for word in ("kill", "pause", "cpu", "blackhole", "restart"):
+        assert needed(sample(KINDS[word]), body) == []
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+class Machine(Here):
+    """A machine as it is said to be."""
+
+    def __init__(self, *, docker="", cluster="", kernel=("netem", "ifb", "tbf", "nft-owner", "nft-timeout")):
+        self.docker, self.cluster, self.kernel = docker, cluster, kernel
+
+
+def row(lines, kind):
+    return next(line.split(maxsplit=1)[1] for line in lines if line.startswith(f"{kind} "))
+
+
+def test_the_table_says_where_each_kind_works_and_why_not():
+    whole = table(Machine())
+    assert row(whole, "kill").split() == ["yes", "-", "yes", "yes", "-", "-"]
+    assert row(whole, "latency").split() == ["-", "yes", "yes", "yes", "-", "yes"]
+    assert "no (" in row(whole, "clock")
+    assert len([line for line in whole if line.split(" ")[0] in KINDS]) == len(KINDS)
+    poor = table(Machine(kernel=("nft-owner", "nft-timeout", "tbf"), cluster="no cluster is reachable: x"))
+    assert row(poor, "blackhole").split() == ["-", "yes", "yes", "no", "(1)", "-", "yes"]
+    assert "no (" in row(poor, "latency")
+    assert any(line.endswith("needs netem, which the kernel there lacks") for line in poor)
+    assert any("no cluster is reachable: x" in line for line in poor)
+
+
+def test_of_every_kind_a_sample_can_be_made():
+    assert [word for word, kind in KINDS.items() if sample(kind) is None] == []

@@ -130,7 +130,7 @@ def test_jitter_is_spread_as_asked(wire, distribution):
     wire.here.do(Netem(delay=0.04, jitter=0.02, distribution=distribution))
     seen = wire.ours.pings(THEIRS4, 7000, 80)
     least = {"uniform": 0.02, "normal": 0.0, "exponential": 0.04, "pareto": 0.04}[distribution]
-    most = {"uniform": 0.03, "normal": 0.03, "exponential": 0.045, "pareto": 0.045}[distribution]
+    most = {"uniform": 0.035, "normal": 0.035, "exponential": 0.055, "pareto": 0.055}[distribution]
     print(f"asked 40 ± 20 ms {distribution}: measured {min(seen) * 1e3:.1f} to {max(seen) * 1e3:.1f} ms")
     assert least - 0.0005 < min(seen) < most
     assert statistics.pstdev(seen) > 0.005

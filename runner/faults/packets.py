@@ -92,7 +92,7 @@ def cut(
 ) -> Steps:
     """Let packets be cut by a table that dies with its holder."""
     _refuse_shared(instance, kind)
-    operation = Cut(table=_CUT_TABLE, how=how, match=match, share=share, of=of)
+    operation = Cut(table=_CUT_TABLE, how=how, match=match, share=share, of=of, timeout=instance.lease)
     return held_table(instance, kind, operation)
 
 

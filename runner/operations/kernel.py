@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
 import sys
 
 from runner.operations import programs
 
-# Each feature is one try; what it leaves goes with the namespace, and that with its last process.
-_TRIES: dict[str, tuple[tuple[str, ...], str]] = {
-    "netem": (
-        ("tc", "-batch", "-"),
-        "qdisc add dev lo root handle 5c00: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\nqdisc add dev lo parent 5c00:2 netem delay 1ms\n",
-    ),
-    "tbf": (
-        ("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "1s"),
-        "",
-    ),
-    "nft-owner": (("nft", "-f", "-"), "table inet squall_try { flags owner; }\n"),
-    "nft-timeout": (
-        ("nft", "-f", "-"),
-        "table inet squall_other { set s { type nf_proto; flags timeout; elements = { ipv4 timeout 1s }; }; }\n",
-    ),
-    "ifb": (("ip", "link", "add", "squall-try", "type", "ifb"), ""),
-}
+PATIENCE = 5.0  # seconds for one try
+_PRIO = "qdisc add dev lo root handle 5c00: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+_TBF = ("qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "1s")
+_CLEAN = ("tc", "qdisc", "del", "dev", "lo", "root")
 _PROGRAM = """
-import ctypes, json, os, subprocess, sys
-tries = json.loads(sys.argv[1])
+import ctypes, os, sys
 if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
     sys.exit(os.strerror(ctypes.get_errno()))
-able = []
-for name, (argv, text) in tries.items():
-    try:
-        if subprocess.run(argv, input=text.encode(), capture_output=True, timeout=5).returncode == 0:
-            able.append(name)
-    except (OSError, subprocess.TimeoutExpired):
-        pass
-    subprocess.run(("tc", "qdisc", "del", "dev", "lo", "root"), capture_output=True)
-print(" ".join(able))
+from runner.operations.kernel import features_of_this_network
+print(*features_of_this_network())
 """
 
 
 def kernel_features() -> set[str]:
     """Which of netem, tbf, nft-owner, nft-timeout and ifb work here; none where we may make no namespace."""
-    done = programs.run(sys.executable, "-S", "-c", _PROGRAM, json.dumps(_TRIES))
+    done = programs.run(sys.executable, "-c", _PROGRAM)
     return set(done.stdout.split()) if done.returncode == 0 else set()
+
+
+def features_of_this_network() -> set[str]:
+    """Try them in the namespace of this process, which must be nobody else's. What is tried is taken away again."""
+    tries = {
+        "netem": _works("tc", "-batch", "-", text=f"{_PRIO}qdisc add dev lo parent 5c00:2 netem delay 1ms\n"),
+        "tbf": _works("tc", *_TBF),
+        "nft-owner": _works("nft", "-f", "-", text="table inet squall_try { flags owner; }\n"),
+        "nft-timeout": _works(
+            "nft",
+            "-f",
+            "-",
+            text="table inet squall_other { set s { type nf_proto; flags timeout; }; }\n"
+            "add element inet squall_other s { ipv4 timeout 1s }\ndelete table inet squall_other\n",
+        ),
+        "ifb": _works("ip", "link", "add", "squall-try", "type", "ifb"),
+    }
+    _works("ip", "link", "del", "squall-try")
+    return {name for name, works in tries.items() if works}
+
+
+def _works(*argv: str, text: str = "") -> bool:
+    try:
+        done = subprocess.run(
+            argv,
+            input=text.encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            env=programs.environment(),
+        )
+        if argv[0] == "tc":
+            subprocess.run(_CLEAN, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -14,7 +14,7 @@ from runner.operations.nft_rules import Network, mark_table, read_peers
 from runner.operations.record import CheckNetem, Match, Netem, Reading
 
 TABLE = "squall_netem"
-LIFETIME = 2.0  # seconds that packets go on being picked when nobody renews it
+LIFETIME = 5.0  # seconds that packets go on being picked when nobody renews it
 PACKETS = 100_000  # that a netem holds at most: a second of gigabit Ethernet
 _UNLIMITED = 10_000_000_000  # bytes per second; a rate, however high, keeps packets in their order
 

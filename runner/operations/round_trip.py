@@ -67,26 +67,34 @@ def _by_tcp(host: str, port: int) -> tuple[float, str] | None:
 
 
 def _by_icmp(host: str) -> tuple[float, str] | None:
+    """An echo, by a socket that needs no privilege where the namespace allows it, else by a raw one."""
     six = ":" in host
     family, protocol = (socket.AF_INET6, 58) if six else (socket.AF_INET, 1)
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            with socket.socket(family, kind, protocol) as asked:
+                asked.connect((host, 0))
+                return _echo(asked, six=six, raw=kind == socket.SOCK_RAW), host
+        except OSError:
+            continue
+    return None
+
+
+def _echo(asked: socket.socket, *, six: bool, raw: bool) -> float:
     number = os.getpid() & 0xFFFF
     body = struct.pack("!BBHHH", 128 if six else 8, 0, 0, number, 1)
     if not six:
         body = struct.pack("!BBHHH", 8, 0, _checksum(body), number, 1)
-    try:
-        with socket.socket(family, socket.SOCK_RAW, protocol) as asked:
-            asked.settimeout(PATIENCE)
-            asked.connect((host, 0))
-            begun = clock.now()
-            asked.send(body)
-            while clock.now() - begun < PATIENCE:
-                answer = asked.recv(2048)
-                payload = answer if six else answer[(answer[0] & 15) * 4 :]
-                if payload[0] in (0, 129) and struct.unpack_from("!H", payload, 4)[0] == number:
-                    return clock.now() - begun, host
-    except OSError:
-        pass
-    return None
+    begun = clock.now()
+    asked.send(body)
+    while (left := begun + PATIENCE - clock.now()) > 0:
+        asked.settimeout(left)
+        answer = asked.recv(2048)
+        payload = answer[(answer[0] & 15) * 4 :] if raw and not six else answer
+        ours = not raw or struct.unpack_from("!H", payload, 4)[0] == number
+        if payload[0] in (0, 129) and ours:
+            return clock.now() - begun
+    raise TimeoutError
 
 
 def _checksum(data: bytes) -> int:

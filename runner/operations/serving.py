@@ -17,7 +17,7 @@ from runner.operations.nft import OwnedTable, read_table
 from runner.operations.nft_rules import ALIVE, chain, table
 from runner.operations.record import Reading, Serve
 
-LIFETIME = 2.0
+LIFETIME = 5.0  # seconds that a table leads here when nobody renews it
 _BEFORE = -110  # before anybody else translates addresses (-100)
 _served: dict[str, Served] = {}
 

@@ -93,7 +93,11 @@ def test_what_a_living_run_holds_is_left_alone(grounds, held):
 )
 def test_a_record_that_asks_for_anything_but_an_undo_is_refused(grounds, cluster, undo):
     environment, _ = grounds
-    body = {"post": {"image": "evil", "cluster": {}, "namespace": "x"}, "undo": [undo], "op": "afar-gone"}
+    body = {
+        "post": {"image": "evil", "cluster": {}, "namespace": environment.helper.namespace},
+        "undo": [undo],
+        "op": "afar-gone",
+    }
     record = {
         "metadata": {"name": "squall-evil", "labels": {"squall.role": "record", "squall.run": "evil"}},
         "data": {"undo": json.dumps(body)},
@@ -102,7 +106,7 @@ def test_a_record_that_asks_for_anything_but_an_undo_is_refused(grounds, cluster
     try:
         [left] = [each for each in leftovers(environment) if each.run == "evil"]
         assert left.operation is None
-        assert "somebody else wrote it" in left.problem
+        assert "somebody wrote it in" in left.problem
     finally:
         cluster.core.delete_namespaced_config_map("squall-evil", environment.helper.namespace)
 

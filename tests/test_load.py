@@ -200,7 +200,8 @@ def test_arrivals_begin_on_time_through_a_stall_and_count_from_their_intended_st
     waited = sorted(answer - intended for answer, intended in zip(sorted(target.answered), due, strict=True))
     true = waited[int(0.95 * len(waited)) - 1]
     assert true > 1.5
-    assert histogram.quantile(stage.latencies(), 0.95) == pytest.approx(true, rel=0.1)
+    felt, late = histogram.quantile(stage.latencies(), 0.95), max(chunk.lag[2] for chunk in stage.chunks)
+    assert 0.9 * true <= felt <= 1.1 * true + late  # by as much as it says that it was late itself
 
 
 def test_ramps_are_followed_by_users_and_by_arrivals(show, target):
@@ -380,7 +381,7 @@ class Impatient(HttpUser):
     @task
     def home(self):
         try:
-            with gevent.Timeout(1.0): self.client.get("/hangs")
+            with gevent.Timeout(0.8): self.client.get("/hangs")
         except gevent.Timeout:
             pass
 

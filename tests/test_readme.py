@@ -8,6 +8,7 @@ import pytest
 from runner.cli import VERBS
 from runner.faults import KINDS
 from runner.language import read_environment, read_scenario
+from runner.language.faults import platform_of
 from runner.verdict.record import Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -37,9 +38,23 @@ def test_the_scenario_and_the_environment_of_the_readme_are_read(tmp_path):
     ]
 
 
+def test_the_environment_of_containers_and_pods_is_read(tmp_path):
+    file = tmp_path / "there.yaml"
+    file.write_text(block("yaml", 2))
+    there = read_environment(str(file), tmp_path / "any.yaml")
+    assert [platform_of(spec) for spec in there.targets.values()] == [
+        "pod",
+        "pod",
+        "node",
+        "container",
+        "wire",
+    ]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_fault_kind_has_its_row(kind):
-    assert f"| `{kind}` |" in README
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", README, re.MULTILINE)
+    assert any(f"`{kind}`" in row for row in rows)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -56,6 +56,8 @@ def _spelling(kind: Any) -> str:
         return f"like {EXAMPLES[quantity.kind]}" if quantity else _spelling(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return " | ".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a list of {_spelling(get_args(kind)[0])}"
     return " or ".join(_spelling(each) for each in get_args(kind) if each is not type(None)) or getattr(
         kind, "__name__", str(kind)
     )

@@ -17,7 +17,7 @@ from runner.helper.protocol import NodeFacts
 from runner.neighbours import survey
 from runner.operations.record import Operation
 from runner.permissions import posts
-from runner.places import Cluster
+from runner.places import Cluster, Post
 from runner.plan_record import Plan
 from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
 from runner.targets.clients import client_of
@@ -215,16 +215,22 @@ def _looked_at(bodies: Iterable[Instance]) -> Mapping[str, Instance]:
         assert together[0].post is not None
         post = msgspec.structs.replace(together[0].post, shape="look")
         names = tuple(sorted({one.container for one in together if one.container}))
-        try:
-            node = look(post, names)
-        except OperationFailed as error:
-            raise Refused(
-                f"{together[0].name}: no helper could look at {_node(together[0])}: {error}"
-            ) from error
+        node = _look(post, names, together[0])
         return [_with_facts(one, node) for one in together]
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return {one.name: one for seen in pool.map(facts, nodes.values()) for one in seen}
+
+
+def _look(post: Post, names: tuple[str, ...], first: Instance) -> NodeFacts:
+    """Look, and once more where it fails: a busy node may take its time with a helper that comes or goes."""
+    try:
+        return look(post, names)
+    except OperationFailed:
+        try:
+            return look(post, names)
+        except OperationFailed as error:
+            raise Refused(f"{first.name}: no helper could look at {_node(first)}: {error}") from error
 
 
 def _with_facts(one: Instance, node: NodeFacts) -> Instance:

@@ -1,10 +1,17 @@
 """Helpers in a cluster: whoever dies, falls silent or is deleted, what was done to the pod is undone."""
 
+import contextlib
 import json
+import socket
 import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+import yaml
 
 from runner import cgroups
 from runner.errors import OperationFailed
@@ -252,6 +259,71 @@ def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(
         time_until(lambda: cluster.apps.read_namespaced_deployment(name, where).spec.replicas == 1)
         assert held.gone().ok
         assert none_left(cluster, held)
+
+
+class Relay:
+    """A way to the API server that can be cut, or made to hang."""
+
+    def __init__(self, server):
+        self._server, self._pairs, self.hangs = server, [], False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                self._pairs.append((near, far))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                while self.hangs:
+                    time.sleep(0.01)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def cut(self):
+        self._listener.close()
+        for each in (end for pair in self._pairs for end in pair):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.fixture
+def relay(cluster, tmp_path):
+    config = yaml.safe_load(Path(cluster.kubeconfig).read_text())
+    server = urlsplit(config["clusters"][0]["cluster"]["server"])
+    made = Relay((server.hostname, server.port))
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{made.port}"
+    made.path = tmp_path / "config"
+    made.path.write_text(yaml.safe_dump(config))
+    yield made
+    made.hangs = False
+    made.cut()
+
+
+@pytest.mark.parametrize("how", ["cut", "hang"])
+def test_a_lost_api_server_ends_the_fault_and_is_never_clean(holder, post, target, cluster, relay, how):
+    there = Cluster(kubeconfig=str(relay.path), context=cluster.context, uid=cluster.uid)
+    held = running(holder(msgspec.structs.replace(post, cluster=there), lease=2.0))
+    if how == "cut":
+        relay.cut()
+    else:
+        relay.hangs = True
+    time_until(lambda: not hurt(target), within=10)
+    assert held.says().startswith("failed")
+    if how == "cut":
+        with pytest.raises(OperationFailed):
+            held.gone()
+    held.post = post
+    assert held.gone().ok
+    assert none_left(cluster, held)
 
 
 def blocked(target, peer):

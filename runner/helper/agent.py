@@ -65,14 +65,15 @@ class Agent:
                 return "silence"
 
     def _check(self) -> float:
-        """Say what the effect looks like, when it is time to or has changed; return when to look again."""
-        if self._orders.role != "hand" or not self._orders.confirm:
-            return self._orders.lease
+        """Say what the effect looks like, when it is time to or has changed; return when to look again.
+
+        A warden, which sees nothing, says so too: silence is how a connection that hangs is known.
+        """
         now = clock.now()
         if now >= self._checked + CHECKED:
             self._checked = now
             seen = self._work.confirm()
-            if seen != self._seen or now >= self._said + SAID:
+            if seen != self._seen or now >= self._said + min(SAID, self._orders.lease / 5):
                 self._seen, self._said = seen, now
                 tell(Report(state="seen", readings=seen[0], problem=seen[1]))
         return self._checked + CHECKED - clock.now()

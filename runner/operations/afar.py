@@ -38,12 +38,13 @@ class Helper:
     def __init__(self, role: Role, name: str, stream: Stream) -> None:
         self.role, self.name, self.stream = role, name, stream
         self.last: Report | None = None
+        self.heard = clock.now()
 
     def hear(self) -> None:
         """Take what has arrived."""
         for text in self.stream.lines():
             if report := read_report(text):
-                self.last = report
+                self.last, self.heard = report, clock.now()
 
     def say(self, value: Orders | Say) -> None:
         """Tell it something. Raises OperationFailed."""
@@ -82,7 +83,7 @@ class HeldAfar:
 
     def tick(self) -> float:
         """Send beats, hear reports. Raises OperationFailed where a helper is in trouble."""
-        if problem := self._problem():
+        if problem := self._problem() or self._silence():
             raise OperationFailed(problem)
         return min(LOOK, self._beat())
 
@@ -156,6 +157,13 @@ class HeldAfar:
 
     def _problem(self) -> str:
         return next((problem for each in self._helpers.values() if (problem := each.trouble())), "")
+
+    def _silence(self) -> str:
+        """Say who was not heard for a lease: by now it has undone, and cannot tell us."""
+        for helper in self._helpers.values():
+            if clock.now() > helper.heard + self._operation.lease:
+                return f"the {helper.role} helper {helper.name} was not heard for {self._operation.lease:g} s"
+        return ""
 
     def _beat(self) -> float:
         """Renew the lease where it is time to; return the seconds until the next time."""

@@ -52,7 +52,9 @@ def perform_check_afar(operation: CheckAfar) -> Reading:
         reports = place.reports(name)
         if reports and reports[-1].state == "seen":
             seen = reports[-1]
-            return Reading(ok=None, evidence=seen.problem) if seen.problem else together(seen.readings, "")
+            if seen.problem or not seen.readings:
+                return Reading(ok=None, evidence=seen.problem or "the helper looks at nothing")
+            return together(seen.readings, "")
         if reports and reports[-1].state in ("failed", "clean", "dirty"):
             return Reading(
                 ok=False, evidence=f"the helper undid it already: {reports[-1].problem}".rstrip(": ")

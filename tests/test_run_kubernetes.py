@@ -78,8 +78,8 @@ def test_a_scenario_runs_unchanged_against_pods_and_leaves_the_cluster_as_it_was
 def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, cluster, opened, place):
     place.environment = ROOT / "scenarios/environments/kubernetes-wire.yaml"
     scenario = place.scenario(
-        "  blackhole: {kind: blackhole, target: store-link, at: 0s, for: 2s}\n"
-        "  reset: {kind: reset, target: store-link, at: 4s, for: 2s}\n",
+        "  blackhole: {kind: blackhole, target: store-link, at: 0s, for: 3s}\n"
+        "  reset: {kind: reset, target: store-link, at: 9s, for: 3s}\n",
         expect="[{during blackhole: 'error_rate{/item} > 20%'}, {during faults: 'error_rate{/} < 1%'}]",
         after="3s",
     )

@@ -8,7 +8,7 @@ import pytest
 from runner.blast import Budget, Front, Surroundings, leaves
 from runner.cli.planning import described
 from runner.cli.possible import Here, sample, table
-from runner.errors import Mistake
+from runner.errors import Mistake, OperationFailed
 from runner.faults import KINDS
 from runner.faults.kill import Kill
 from runner.faults.nodes import DrainNode
@@ -19,6 +19,8 @@ from runner.permissions import rights
 from runner.places import Cluster, Engine, Post
 from runner.plan import work_out
 from runner.scouting import made_up
+from runner.targets import lineup
+from runner.targets.lineup import Lineup, Whereabouts
 
 CLUSTER = Cluster(kubeconfig="/k", context="c", uid="u")
 HELPERS = Post(cluster=CLUSTER, image="squall:1", namespace="squall", node="n1", service_account="undoer")
@@ -229,3 +231,38 @@ def test_the_table_says_where_each_kind_works_and_why_not():
 
 def test_of_every_kind_a_sample_can_be_made():
     assert [word for word, kind in KINDS.items() if sample(kind) is None] == []
+
+
+def test_a_command_is_told_who_its_target_is_where_it_lives():
+    told = sample(KINDS["command"]).compile(pod("web.0")).do[0].env
+    assert (told["TARGET_KNOWN_AS"], told["TARGET_CONTAINER"]) == ("pod-web.0", "c-web.0")
+    assert (told["TARGET_NAMESPACE"], told["TARGET_NODE"]) == ("shop", "n1")
+
+
+# --- who stands in for whom ------------------------------------------------------------------------------------------
+
+
+def test_a_newcomer_is_taken_to_be_like_a_neighbour_on_its_node(monkeypatch):
+    known = [
+        msgspec.structs.replace(pod("web.0"), kernel=("netem",), cores=2.0),
+        msgspec.structs.replace(pod("web.1", node="n2"), kernel=("nft-owner",), cores=4.0),
+    ]
+    seen = [[*THREE[:2], pod("web.2", node="n2")]]
+    monkeypatch.setattr(lineup, "resolve", lambda _environment, _target: seen[-1])
+    monkeypatch.setattr(lineup, "FRESH", -1.0)
+    whereabouts = Whereabouts(None, Lineup({}, {"web": tuple(known)}))
+    present = whereabouts.present("web")
+    assert [(one.name, one.cores) for one in present.values()] == [
+        ("web.0", 2.0),
+        ("web.1", 4.0),
+        ("web.2", 4.0),
+    ]
+    assert whereabouts.instance("web", "web.0").kernel == ("netem",)
+    seen.append([pod("web.1", node="n2"), pod("web.2", node="n2"), pod("web.9")])
+    assert (
+        whereabouts.instance("web", "web.0").pod.uid == "uid-web.9"
+    )  # the newest of those without a planned name
+    assert sorted(one.name for one in whereabouts.present("web").values()) == ["web.0", "web.1", "web.2"]
+    seen.append([pod("web.1", node="n2")])
+    with pytest.raises(OperationFailed, match=r"web\.0 \(pod-web\.0\) is gone"):
+        whereabouts.instance("web", "web.0")

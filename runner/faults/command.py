@@ -15,7 +15,8 @@ class Command(Fault, frozen=True, kw_only=True, tag="command"):
     """Run *do*, later *undo*, and *confirm* in between: each a list of words, never a line for a shell.
 
     *undo* must be a whole way back, harmless when run twice and when *do* never ran. Exit 0 is success.
-    They find TARGET_NAME, TARGET_INSTANCE, TARGET_PID and TARGET_ADDRESS in their environment, and *env*.
+    They find TARGET_NAME, TARGET_INSTANCE, TARGET_PID and TARGET_ADDRESS in their environment, and *env*; of containers
+    and pods also TARGET_CONTAINER (the id), TARGET_KNOWN_AS (its own name), TARGET_NAMESPACE and TARGET_NODE.
     """
 
     platforms: ClassVar[frozenset[str]] = frozenset(
@@ -59,4 +60,8 @@ class Command(Fault, frozen=True, kw_only=True, tag="command"):
 def _facts(instance: Instance) -> dict[str, str]:
     pid = str(instance.process.pid) if instance.process is not None else ""
     facts = {"NAME": instance.target, "INSTANCE": instance.name, "PID": pid, "ADDRESS": instance.address}
+    elsewhere = {"CONTAINER": instance.container, "KNOWN_AS": instance.known_as}
+    if instance.pod is not None:
+        elsewhere |= {"NAMESPACE": instance.pod.namespace, "NODE": instance.pod.node}
+    facts |= {name: value for name, value in elsewhere.items() if value}
     return {f"TARGET_{name}": value for name, value in facts.items()}

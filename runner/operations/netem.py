@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from runner.operations.record import CheckNetem, Match, Netem, Reading
 TABLE = "squall_netem"
 LIFETIME = 5.0  # seconds that packets go on being picked when nobody renews it
 PACKETS = 100_000  # that a netem holds at most: a second of gigabit Ethernet
+_SHARED = "/dev/shm"  # noqa: S108 - a folder of random name is made in it
 _UNLIMITED = 10_000_000_000  # bytes per second; a rate, however high, keeps packets in their order
 
 
@@ -34,8 +37,8 @@ class Shaped:
             )
         tc.refuse_foreign(tc.qdiscs(), names, coming=into)
         try:
-            with tempfile.TemporaryDirectory(prefix="squall-") as folder:
-                netem = arguments(operation, Path(folder))
+            with _tables(operation) as (folder, unit):
+                netem = arguments(operation, unit)
                 if out:
                     for name in names:
                         tc.lay(name, netem, folder)
@@ -114,13 +117,27 @@ def _with_round_trip(seen: Reading, operation: CheckNetem) -> Reading:
     return Reading(evidence=said)
 
 
-def arguments(operation: Netem, folder: Path) -> str:
-    """Write the knobs as netem's arguments; the table of a distribution is put into *folder*."""
+@contextlib.contextmanager
+def _tables(operation: Netem) -> Iterator[tuple[str, float]]:
+    """Give tc the table of a distribution for a moment: its folder, and the jitters that its unit stands for."""
+    if not operation.jitter or operation.distribution == "uniform":
+        yield "", 1.0
+        return
+    unit, text = spread.table(operation.distribution)
+    place = _SHARED if os.access(_SHARED, os.W_OK) else None  # a helper's other folders are read-only
+    with tempfile.TemporaryDirectory(prefix="squall-", dir=place) as folder:
+        Path(folder, "squall.dist").write_text(text, encoding="ascii")
+        yield folder, unit
+
+
+def arguments(operation: Netem, unit: float = 1.0) -> str:
+    """Write the knobs as netem's arguments. *unit*: jitters that one unit of the distribution's table stands for."""
     words = [f"limit {PACKETS}"]
     if operation.delay or operation.jitter:
         words.append(f"delay {_us(operation.delay)}")
         if operation.jitter:
-            words.append(_jitter(operation, folder))
+            spreads = "" if operation.distribution == "uniform" else " distribution squall"
+            words.append(f"{_us(operation.jitter * unit)}{spreads}")
     shares = {"loss": operation.loss, "corrupt": operation.corrupt, "duplicate": operation.duplicate}
     words += [f"{name} {share * 100:.6f}%" for name, share in shares.items() if share]
     if operation.reorder:
@@ -131,14 +148,6 @@ def arguments(operation: Netem, folder: Path) -> str:
     if rate:
         words.append(f"rate {round(rate * 8)}bit")
     return " ".join(words)
-
-
-def _jitter(operation: Netem, folder: Path) -> str:
-    if operation.distribution == "uniform":
-        return _us(operation.jitter)
-    unit, text = spread.table(operation.distribution)
-    (folder / "squall.dist").write_text(text, encoding="ascii")
-    return f"{_us(operation.jitter * unit)} distribution squall"
 
 
 def _us(seconds: float) -> str:

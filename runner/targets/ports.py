@@ -121,6 +121,11 @@ def _claim(spec: TargetSpec, port: int, taken: dict[int, str]) -> None:
         )
     if reason == errno.EACCES:
         raise Refused(f"{where(spec)}: port {port} needs a privilege; choose one above 1023")
+    if reason == errno.EADDRNOTAVAIL:
+        raise Refused(
+            f"{where(spec)}: {host_of(spec)} is no address of this machine; start the network that it belongs to,"
+            " or listen on another"
+        )
     raise Refused(
         f"{where(spec)}: cannot listen on {join(host_of(spec), port)}: {errno.errorcode.get(reason, reason)}"
     )

@@ -13,6 +13,7 @@ from runner.faults.packets import (
     THERE,
     Direction,
     check_peers,
+    chosen,
     cut,
     matching,
     shaped,
@@ -81,6 +82,9 @@ class _WireFault(_LinkFault, frozen=True, kw_only=True):
     def _match(self, instance: Instance, direction: Direction = "both") -> Match:
         return matching(instance, direction, peers=self.peers, ports=self.ports, local_ports=self.local_ports)
 
+    def _whose(self) -> str:
+        return chosen(self.peers, self.ports, self.local_ports)
+
     def _check_peers(self) -> None:
         check_peers(self.peers, self.ports, self.local_ports)
 
@@ -114,7 +118,7 @@ class Latency(_WireFault, frozen=True, kw_only=True, tag="latency"):
     def does(self) -> str:
         jitter = f" ± {written('duration', self.jitter)} {self.distribution}" if self.jitter else ""
         direction = "" if self.direction == "down" else f" ({self.direction})"
-        return f"delay {written('duration', self.delay)}{jitter}{direction}{_of(self.share)}"
+        return f"delay {written('duration', self.delay)}{jitter}{direction}{_of(self.share)}{self._whose()}"
 
     def unsuited(self, platform: str) -> str:
         if platform != "link" and max(self.delay, self.jitter) > LONGEST_THERE:
@@ -167,7 +171,7 @@ class Bandwidth(_WireFault, frozen=True, kw_only=True, tag="bandwidth"):
 
     def does(self) -> str:
         direction = "" if self.direction == "both" else f" ({self.direction})"
-        return f"at most {written('bandwidth', self.rate)}{direction}"
+        return f"at most {written('bandwidth', self.rate)}{direction}{self._whose()}"
 
     def unsuited(self, platform: str) -> str:
         if platform == "link" and self.direction != "both":
@@ -184,7 +188,10 @@ class Bandwidth(_WireFault, frozen=True, kw_only=True, tag="bandwidth"):
 
 
 class Blackhole(_WireFault, frozen=True, kw_only=True, tag="blackhole"):
-    """Connections, old and new, stay open and are never answered; *share* of them. New ones do not even open to packets cut."""
+    """Connections, old and new, stay open and are never answered; *share* of them.
+
+    On a container, a pod and a wire their packets are lost both ways, so that new ones are never opened.
+    """
 
     property: ClassVar[str] = "blackhole"
 
@@ -195,7 +202,7 @@ class Blackhole(_WireFault, frozen=True, kw_only=True, tag="blackhole"):
         _check_share(self.share)
 
     def does(self) -> str:
-        return f"accept and never answer{_of(self.share)}"
+        return f"accept and never answer{_of(self.share)}{self._whose()}"
 
     def _there(self, instance: Instance) -> Steps:
         return cut(
@@ -221,7 +228,7 @@ class Reset(_WireFault, frozen=True, kw_only=True, tag="reset"):
 
     def does(self) -> str:
         after = f" after {written('duration', self.after)}" if self.after else ""
-        return f"reset connections{after}{_of(self.share)}"
+        return f"reset connections{after}{_of(self.share)}{self._whose()}"
 
     def unsuited(self, platform: str) -> str:
         if platform != "link" and self.after:
@@ -244,7 +251,7 @@ class Refuse(_WireFault, frozen=True, kw_only=True, tag="refuse"):
         self._check_peers()
 
     def does(self) -> str:
-        return "refuse new connections"
+        return f"refuse new connections{self._whose()}"
 
     def _there(self, instance: Instance) -> Steps:
         return cut(instance, "refuse", self._match(instance), how="reject")

@@ -11,6 +11,7 @@ from runner.faults.packets import (
     Direction,
     check_peers,
     check_share,
+    chosen,
     cut,
     matching,
     shaped,
@@ -47,9 +48,7 @@ class _NetworkFault(Fault, frozen=True, kw_only=True):
         )
 
     def _to(self) -> str:
-        peers = f" with {', '.join(self.peers)}" if self.peers else ""
-        ports = [*(f"port {port}" for port in self.ports), *(f"own port {port}" for port in self.local_ports)]
-        return peers + (f" ({', '.join(ports)})" if ports else "")
+        return chosen(self.peers, self.ports, self.local_ports)
 
 
 class _Spoilt(_NetworkFault, frozen=True, kw_only=True):

@@ -39,12 +39,19 @@ def check_share(share: float) -> None:
         raise ValueError(f"share is {share * 100:g}%; it must be more than 0% and at most 100%")
 
 
-def unsuited_choice(platform: str, *chosen: object) -> str:
+def chosen(peers: tuple[str, ...], ports: tuple[int, ...], local_ports: tuple[int, ...]) -> str:
+    """Say whose packets are meant, for plan and report: ` with 10.0.0.7 (port 5432)`. Empty: everybody's."""
+    whom = f" with {', '.join(peers)}" if peers else ""
+    where = [*(f"port {port}" for port in ports), *(f"own port {port}" for port in local_ports)]
+    return whom + (f" ({', '.join(where)})" if where else "")
+
+
+def unsuited_choice(platform: str, *choices: object) -> str:
     """Say that a link and a wire have their peers already."""
-    if platform == "link" and any(chosen):
+    if platform == "link" and any(choices):
         return _OF_A_LINK
     return (
-        "a wire has its peers and port already: leave them out" if platform == "wire" and any(chosen) else ""
+        "a wire has its peers and port already: leave them out" if platform == "wire" and any(choices) else ""
     )
 
 

@@ -41,11 +41,12 @@ def place(tmp_path):
 
 
 def settled(cluster):
-    """Wait until as many pods as are wanted are ready, and no other is there any more."""
+    """Wait until as many pods as are wanted are ready; those on their way out may take their time."""
 
     def quiet():
         wanted = sum(each.spec.replicas for each in cluster.apps.list_namespaced_deployment("shop").items)
-        pods = cluster.core.list_namespaced_pod("shop").items
+        every = cluster.core.list_namespaced_pod("shop").items
+        pods = [each for each in every if each.metadata.deletion_timestamp is None]
         ready = [
             each
             for each in pods

@@ -63,7 +63,7 @@ def indicator(name="rss", *, every=1.0, unit="bytes", **more):
     return Indicator(name=name, source="process", every=every, unit=unit, place=NOWHERE, **more)
 
 
-def plan(*, harms=None, ends=30.0, after=10.0, environment=None, **scenario):
+def plan(*, harms=None, ends=30.0, after=10.0, environment=None, known_as=None, **scenario):
     """A plan around a scenario's parts."""
     scenario = {"loads": (load(),), "warmup": 0.0, "before": 10.0} | scenario
     faults = scenario.get("faults", ())
@@ -78,6 +78,7 @@ def plan(*, harms=None, ends=30.0, after=10.0, environment=None, **scenario):
         if harms is None
         else harms,
         ends=ends,
+        known_as=known_as or {},
     )
 
 

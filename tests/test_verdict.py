@@ -678,6 +678,12 @@ def test_who_came_later_and_escaped_or_joined_is_said():
     )
 
 
+def test_a_pod_is_told_by_its_own_name_too():
+    (report,) = verdict_of(known_as={"shop.1": "web-7d4b9"}).faults
+    assert report.whom == ("shop.1 (web-7d4b9)",)
+    assert verdict_of().faults[0].whom == ("shop.1",)
+
+
 def test_harm_to_a_neighbour_breaks_the_run_and_a_neighbour_left_alone_is_told():
     spared = Control(at=13.0, fault="kill-one", instance="shop.0", leaked=False, evidence="it runs")
     verdict = verdict_of(extra=[spared])

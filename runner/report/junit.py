@@ -65,7 +65,7 @@ def _properties(verdict: Verdict, path: str) -> ET.Element:
         "report": path,
     }
     for fault in verdict.faults[:100]:
-        told = f"{', '.join(fault.instances)}: {confirmation(fault)}; {undoing(fault, verdict.zero)}"
+        told = f"{', '.join(fault.whom)}: {confirmation(fault)}; {undoing(fault, verdict.zero)}"
         facts[f"fault {fault.name}/{fault.occurrence}"] = told
     properties = ET.Element("properties")
     for name, value in facts.items():

@@ -67,7 +67,7 @@ def _faults(verdict: Verdict) -> list[str]:
 
 def _fault(fault: FaultReport, zero: float | None) -> Iterator[str]:
     turn = f" #{fault.occurrence + 1}" if fault.occurrence else ""
-    whom = shown(", ".join(fault.instances), 200) or "nobody"
+    whom = shown(", ".join(fault.whom), 200) or "nobody"
     yield f"  {shown(fault.name)}{turn}: {shown(fault.does or fault.kind, 200)} on {whom}"
     evidence = f": {shown(fault.evidence, _MOST_TEXT)}" if fault.evidence else ""
     yield f"      {confirmation(fault)}{evidence}"

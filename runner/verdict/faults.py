@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -31,7 +31,9 @@ def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
     does = {harm.fault: harm.does for harm in plan.harms}
     return tuple(
         _with_others(
-            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")), beside.get(name, [])
+            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")),
+            beside.get(name, []),
+            plan.known_as,
         )
         for name in changes
     )
@@ -74,8 +76,11 @@ def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) 
     )
 
 
-def _with_others(report: FaultReport, events: list[Escaped | Control]) -> FaultReport:
-    """Add who came while it lasted, and what was seen of those that it must not touch."""
+def _with_others(
+    report: FaultReport, events: list[Escaped | Control], known_as: Mapping[str, str]
+) -> FaultReport:
+    """Add real names, who came while it lasted, and what was seen of those that it must not touch."""
+    names = tuple(known_as.get(name, "") for name in report.instances)
     came = [event for event in events if isinstance(event, Escaped)]
     seen = [event for event in events if isinstance(event, Control)]
     joined = tuple(name for event in came if event.joined for name in event.instances)
@@ -86,6 +91,7 @@ def _with_others(report: FaultReport, events: list[Escaped | Control]) -> FaultR
     said += [f"{', '.join(spared)} was left alone"] if spared else []
     return msgspec.structs.replace(
         report,
+        known_as=names if any(names) else (),
         joined=joined,
         escaped=escaped,
         spared=spared,

@@ -68,6 +68,9 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     does: str = ""
     occurrence: int = 0
     instances: tuple[str, ...]
+    known_as: tuple[
+        str, ...
+    ] = ()  # the containers', pods' or nodes' own names when the run was planned, in that order
     confirmed: bool | None
     evidence: str
     injected_at: float | None = None
@@ -78,6 +81,14 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     escaped: tuple[str, ...] = ()  # came while it lasted and were not
     spared: tuple[str, ...] = ()  # not targets, and read to be as ever while it lasted: the negative control
     leaked: str = ""  # harm to an instance that was no target: which, and what was seen there
+
+    @property
+    def whom(self) -> tuple[str, ...]:
+        """The instances as people know them: `shop.0 (web-7d4b9)`."""
+        own = self.known_as or ("",) * len(self.instances)
+        return tuple(
+            f"{name} ({known})" if known else name for name, known in zip(self.instances, own, strict=True)
+        )
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -137,8 +137,11 @@ class Room:
                 return str(error)
             return time.monotonic() - begun
 
-    def pings(self, host: str, port: int, number: int) -> list[float]:
-        """Seconds that datagrams take to a peer and back, one after the other; the first two are for warming up."""
+    def pings(self, host: str, port: int, number: int, *, pause: float = 0.0) -> list[float]:
+        """Seconds that datagrams take to a peer and back, one after the other; the first two are for warming up.
+
+        *pause* before each: what sleeps that long wakes as slowly as behind a delay.
+        """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with self.entered():
             peer = socket.socket(family, socket.SOCK_DGRAM)
@@ -147,6 +150,7 @@ class Room:
             peer.settimeout(5.0)
             peer.connect((host, port))
             for _ in range(number + 2):
+                time.sleep(pause)
                 begun = time.monotonic()
                 peer.send(b"x")
                 peer.recv(1)

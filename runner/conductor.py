@@ -11,7 +11,6 @@ from pathlib import Path
 
 from runner import __version__, clock
 from runner.brake import Brake, Halted
-from runner.bystander import controls
 from runner.clock import TimeAnchor
 from runner.control import Control
 from runner.crowds import Crowds
@@ -22,13 +21,13 @@ from runner.guardian.rollback import rollback
 from runner.guardian.state import MachineLock
 from runner.halts import HaltRules
 from runner.indicators import Sampler
-from runner.injection import Injection
+from runner.injection import inject_all
 from runner.live import LiveWindow
 from runner.load.frames import SLOT, Chunk
-from runner.plan_record import Plan, Window
+from runner.plan_record import Plan
 from runner.preparation import give_up_reserve
 from runner.record import Record
-from runner.scenario import FaultUse, Indicator
+from runner.scenario import Indicator
 from runner.targets.lineup import Lineup
 from runner.timeline import (
     Cause,
@@ -157,36 +156,18 @@ class Conductor:
             sampler.stop()
 
     def _faults(self, guardian: GuardianClient, zero: float) -> float:
-        """Carry out every window on its own thread; return when the last undo was done."""
-        uses = {use.name: use for use in self.plan.scenario.faults}
-        injections = [
-            Injection(
-                uses[window.fault],
-                window,
-                run=self.plan.run,
-                controls=self._controls(uses[window.fault], window),
-                zero=self.anchor.monotonic + zero,
-                guardian=guardian,
-                instance_now=self._victims.instance,
-                present=self._victims.present,
-                record=self.timeline.add,
-                brake=self.brake,
-                at=self.anchor.at,
-            )
-            for window in self.plan.windows
-        ]
-        for injection in injections:
-            injection.start()
-        for injection in injections:
-            injection.join()
+        """Carry out every window; return when the last undo was done."""
+        inject_all(
+            self.plan,
+            zero=self.anchor.monotonic + zero,
+            guardian=guardian,
+            victims=self._victims,
+            record=self.timeline.add,
+            brake=self.brake,
+            at=self.anchor.at,
+        )
         self.brake.check()
         return self.anchor.at()
-
-    def _controls(self, use: FaultUse, window: Window) -> tuple[str, ...]:
-        """Who can tell that a fault stays where it belongs: instances of its target that none touches meanwhile."""
-        meanwhile = [one for one in self.plan.windows if one.start < window.end and window.start < one.end]
-        touched = frozenset(name for one in meanwhile for name in one.instances)
-        return controls(use, self.plan.instances.get(use.target, ()), touched)
 
     def _steady(self, zero: float) -> bool:
         """Wait for the evidence of the time before, and say whether the steady state held."""

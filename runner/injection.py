@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from runner import clock
 from runner.acts import compile_act
 from runner.brake import Brake, Halted
-from runner.bystander import Bystander
+from runner.bystander import Bystander, controls
 from runner.errors import GuardianLost, OperationFailed, Refused
 from runner.faults.record import Instance
 from runner.guardian.client import GuardianClient
 from runner.operations.record import Act
-from runner.plan_record import Window
+from runner.plan_record import Plan, Window
 from runner.scenario import FaultUse
 from runner.timeline import Cause, Escaped, Event, HaltPulled
 
 T = TypeVar("T")
+
+
+class Finder(Protocol):
+    """Who knows the targets of a living run."""
+
+    def instance(self, name: str) -> Instance: ...
+
+    def present(self, target: str) -> Mapping[str, Instance]: ...
+
+
 CONFIRM_AGAIN = 0.25  # seconds between readings that cannot tell yet
 FOLLOW = 1.0  # seconds between two looks for instances that came while a fault lasts
+LATE = 60.0  # seconds that an undo may take beyond its time before what was planned after it is given up
 PATIENCE = 5.0  # seconds beyond an act's own deadline after which the guardian itself is in doubt
 
 
@@ -35,19 +46,19 @@ class Injection(threading.Thread):
         *,
         run: str,
         controls: tuple[str, ...],
+        earlier: Sequence[Injection],
         zero: float,
         guardian: GuardianClient,
-        instance_now: Callable[[str], Instance],
-        present: Callable[[str], Mapping[str, Instance]],
+        victims: Finder,
         record: Callable[[Event], object],
         brake: Brake,
         at: Callable[[], float],
     ) -> None:
         super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
         self._use, self._window, self._zero, self._of = use, window, zero, run
-        self._controls = controls
-        self._guardian, self._instance_now, self._brake, self._at = guardian, instance_now, brake, at
-        self._present, self._record = present, record
+        self._controls, self._earlier, self._over = controls, earlier, threading.Event()
+        self._guardian, self._victims, self._brake, self._at = guardian, victims, brake, at
+        self._record = record
 
     def run(self) -> None:
         try:
@@ -60,12 +71,17 @@ class Injection(threading.Thread):
             self._pull("evidence", f"{self.name} could not be carried out: {error}")
         except Exception as error:  # noqa: BLE001 - a defect of ours must stop the run, whatever it is
             self._pull("defect", f"{self.name}: {type(error).__name__}: {error}")
+        finally:
+            self._over.set()
 
     def _carry_out(self) -> None:
         self._brake.wait_until(self._zero + self._window.start)
-        known = set(self._present(self._use.target)) if self._lasts else set()
+        for other in self._earlier:
+            if not self._brake.wait_for(other._over, seconds=LATE):  # noqa: SLF001 - one of us
+                raise OperationFailed(f"{other.name}, which was to end before it, is not undone yet")
+        known = set(self._victims.present(self._use.target)) if self._lasts else set()
         control = self._control()
-        acts = self._hurt(self._instance_now(name) for name in self._window.instances)
+        acts = self._hurt(self._victims.instance(name) for name in self._window.instances)
         ends = clock.now() + self._window.end - self._window.start
         try:
             if control:
@@ -84,7 +100,7 @@ class Injection(threading.Thread):
         """Prepare to read one that is not to be hurt, as it is before; None where there is none or it is not there."""
         for name in self._controls:
             try:
-                instance = self._instance_now(name)
+                instance = self._victims.instance(name)
                 return Bystander(
                     self._use, self._window, instance, run=self._of, at=self._at, record=self._record
                 )
@@ -130,7 +146,9 @@ class Injection(threading.Thread):
 
     def _newcomers(self, known: set[str]) -> dict[str, Instance]:
         """Who lives now and was not known; known from now on."""
-        came = {key: each for key, each in self._present(self._use.target).items() if key not in known}
+        came = {
+            key: each for key, each in self._victims.present(self._use.target).items() if key not in known
+        }
         known.update(came)
         return came
 
@@ -150,6 +168,45 @@ class Injection(threading.Thread):
 
     def _pull(self, cause: Cause, reason: str) -> None:
         self._brake.pull(HaltPulled(at=self._at(), cause=cause, reason=reason))
+
+
+def inject_all(
+    plan: Plan,
+    *,
+    zero: float,
+    guardian: GuardianClient,
+    victims: Finder,
+    record: Callable[[Event], object],
+    brake: Brake,
+    at: Callable[[], float],
+) -> None:
+    """Carry out every window of *plan*, each on its own thread; return when the last is undone.
+
+    What was planned after the end of another waits for its undo, however late that comes: one property has one owner.
+    """
+    uses = {use.name: use for use in plan.scenario.faults}
+    injections: dict[int, Injection] = {}
+    for number, window in sorted(enumerate(plan.windows), key=lambda pair: pair[1].start):
+        meanwhile = [one for one in plan.windows if one.start < window.end and window.start < one.end]
+        touched = frozenset(name for one in meanwhile for name in one.instances)
+        use = uses[window.fault]
+        injections[number] = Injection(
+            use,
+            window,
+            run=plan.run,
+            controls=controls(use, plan.instances.get(use.target, ()), touched),
+            earlier=[injections[other] for other in injections if plan.windows[other].end <= window.start],
+            zero=zero,
+            guardian=guardian,
+            victims=victims,
+            record=record,
+            brake=brake,
+            at=at,
+        )
+    for injection in injections.values():
+        injection.start()
+    for injection in injections.values():
+        injection.join()
 
 
 def _result(future: Future[T], act: Act, brake: Brake) -> T:

@@ -157,3 +157,27 @@ halt: [p95 > 1s]
     assert halt["rule"] == "p95 > 1s"
     assert halt["at"] - begun < 5.0  # bench_hang.py has the real figure
     assert left_of(place.folders()[-1].name) == []
+
+
+def test_what_was_planned_after_a_fault_waits_for_its_undo_however_late(place, web):
+    _, port = web
+    place.environment.write_text(
+        f"targets: {{web: {{url: 'http://127.0.0.1:{port}', processes: {{port: {port}}}}}}}\n"
+    )
+    scenario = place.folder / "late.yaml"
+    scenario.write_text(
+        """
+title: An undo takes longer than planned
+before: 1s
+after: 1s
+faults:
+  first: {kind: command, target: web, do: ['true'], undo: [sleep, '1.5'], at: 0s, for: 500ms}
+  second: {kind: pause, target: web, at: end of first + 100ms, for: 500ms}
+indicators: {answer: {command: [echo, '42'], every: 500ms}}
+expect: [always: answer == 42]
+"""
+    )
+    code, output = place.run_fairly(scenario)
+    assert code == 0, output
+    acts = [(one["fault"], one["state"]) for one in place.events() if one["event"] == "act"]
+    assert acts.index(("first", "clean")) < acts.index(("second", "armed"))

@@ -341,7 +341,6 @@ try:
     with socket.create_connection((host, port), timeout=patience) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         import threading
-import time
         begun = time.monotonic()
         threading.Thread(target=peer.sendall, args=(b"x" * size,), daemon=True).start()
         got = 0

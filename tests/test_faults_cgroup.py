@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -124,17 +121,3 @@ def test_the_limit_of_a_cgroup_that_is_gone_went_with_it(tmp_path):
         steps = Cpu(limit=0.2).compile(subject.instance())
         assert all(reading.ok for reading in perform_all(steps.do))
     assert all(reading.ok for reading in perform_all(steps.undo))
-
-
-@pytest.mark.timeout(400)
-def test_version_2_on_a_stock_kernel():
-    vm = os.environ.get("SQUALL_VM", "")
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        pytest.skip("this kernel has version 2 itself; the other tests used it")
-    if not shutil.which(vm):
-        cannot("set SQUALL_VM to a command that runs its arguments as root on a stock kernel with cgroup v2")
-    inside = ["env", "SQUALL_REQUIRE=1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest"]
-    done_there = subprocess.run(
-        [vm, *inside, "-p", "pytest_timeout", "-q", __file__], capture_output=True, text=True, timeout=390
-    )
-    assert done_there.returncode == 0, done_there.stdout[-3000:] + done_there.stderr[-1000:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -612,19 +611,3 @@ def _living(made) -> Instance:
     return Instance(
         target="shop", name="shop.0", platform="container", engine=HOST, container=made.id, started=started
     )
-
-
-# --- version 2 -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.timeout(600)
-def test_version_2_on_a_stock_kernel():
-    vm = os.environ.get("SQUALL_VM", "")
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        pytest.skip("this kernel has version 2 itself; the other tests used it")
-    if not shutil.which(vm):
-        missing("set SQUALL_VM to a command that runs its arguments as root on a stock kernel with cgroup v2")
-    tests = ["-m", "pytest", "-p", "pytest_timeout", "-q", __file__, "-k", "not real_container"]
-    inside = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, *tests]
-    done_there = subprocess.run([vm, *inside], capture_output=True, text=True, timeout=590)
-    assert done_there.returncode == 0, done_there.stdout[-3000:] + done_there.stderr[-1000:]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import statistics
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -16,11 +13,11 @@ import pytest
 from runner.errors import OperationFailed
 from runner.operations.kernel import kernel_features
 from runner.operations.record import CheckNetem, Match, Netem, NetemGone
-from tests.network_parts import OTHER4, OURS4, THEIRS4, THEIRS6, Cable, Here, cable, cannot
+from tests.network_parts import OTHER4, OURS4, THEIRS4, THEIRS6, Cable, Here, cable
 
 HAS_NETEM = os.geteuid() == 0 and "netem" in kernel_features()
 in_the_kernel = pytest.mark.skipif(
-    not HAS_NETEM, reason="no netem in this kernel: the last test runs these in one that has"
+    not HAS_NETEM, reason="no netem in this kernel: test_stock_kernel.py runs these in one that has it"
 )
 
 
@@ -183,26 +180,3 @@ def test_a_kernel_without_netem_says_so(wire):
     assert wire.here.do(NetemGone()).ok
     assert wire.here.do(CheckNetem()).ok is False
     assert wire.ours.run("tc", "qdisc", "show") == before
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(HAS_NETEM, reason="this kernel has netem itself; the other tests used it")
-def test_in_a_stock_kernel():
-    vm = os.environ.get("SQUALL_VM", "")
-    if not shutil.which(vm):
-        cannot("set SQUALL_VM to a command that runs its arguments as root on a stock kernel with netem")
-    inside = [
-        "env",
-        "SQUALL_REQUIRE=1",
-        "VM_SECONDS=580",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
-        sys.executable,
-        "-m",
-        "pytest",
-    ]
-    done = subprocess.run(
-        [vm, *inside, "-p", "pytest_timeout", "-q", "-s", __file__],
-        capture_output=True, text=True, timeout=590, env={**os.environ, "VM_SECONDS": "580"},
-    )  # fmt: skip
-    print("\n".join(line for line in done.stdout.splitlines() if "asked" in line or "passed" in line))
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]

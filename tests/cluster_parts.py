@@ -6,6 +6,7 @@ Containers and pods made here carry the label `squall.test`; Squall's own helper
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 import uuid
@@ -134,7 +135,7 @@ def network(engine: Any) -> Iterator[Any]:
 # --- Kubernetes ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kubernetes:
     """A usable cluster: the SDK's clients, and the configuration that reaches it."""
 
@@ -142,6 +143,12 @@ class Kubernetes:
     apps: Any
     kubeconfig: str
     context: str
+
+    @functools.cached_property
+    def version(self) -> Any:
+        import kubernetes
+
+        return kubernetes.client.VersionApi(self.core.api_client).get_code()
 
     @property
     def uid(self) -> str:
@@ -179,11 +186,19 @@ def namespace(cluster: Kubernetes, name: str = "") -> Iterator[str]:
     """A namespace of our own; at the end its pods go at once, itself when the cluster gets to it."""
     name = name or f"squall-test-{uuid.uuid4().hex[:8]}"
     cluster.core.create_namespace({"metadata": {"name": name, "labels": MINE}})
+    until(lambda: _has_an_account(cluster, name))
     try:
         yield name
     finally:
         emptied(cluster, name)
         cluster.core.delete_namespace(name)
+
+
+def _has_an_account(cluster: Kubernetes, name: str) -> bool:
+    """Pods are refused until the namespace's account has its token (as clusters before 1.24 make them)."""
+    accounts = cluster.core.list_namespaced_service_account(name).items
+    new = int(cluster.version.minor.rstrip("+")) >= 24
+    return any(one.metadata.name == "default" and (new or one.secrets) for one in accounts)
 
 
 def emptied(cluster: Kubernetes, name: str) -> None:

@@ -81,7 +81,7 @@ def holder(cluster, space, request):
 
 def limit(target):
     found = cgroups.of_container(container_of(target))
-    return cgroups.content(found["pids"] / "pids.max") if found else "gone"
+    return cgroups.content(found["pids"] / "pids.max") if "pids" in found else "gone"
 
 
 def hurt(target):

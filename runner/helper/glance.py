@@ -34,5 +34,5 @@ def glance(post: Post, checks: tuple[Operation, ...], run: str) -> tuple[Reading
         finally:
             stream.close()
     finally:
-        place.remove(name)
+        place.remove(name, wait=False)
     raise OperationFailed(f"the helper that was to look at {post.container[:12] or post.node} said nothing")

@@ -39,7 +39,7 @@ def look(post: Post, containers: tuple[str, ...], run: str = "look") -> NodeFact
         finally:
             stream.close()
     finally:
-        place.remove(name)
+        place.remove(name, wait=False)
     raise OperationFailed(
         f"the helper that was to look at {post.node or 'the engine'} said nothing"
         + (f": {complaint[-1]}" if complaint else f" within {PATIENCE:g} s")

@@ -14,7 +14,7 @@ from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.remote.stream import Stream
 
 STARTING = 25.0  # seconds for a pod to run
-LEAVING = 10.0  # seconds for a deleted pod to be gone
+LEAVING = 20.0  # seconds for a deleted pod to be gone
 LOOK = 0.05  # seconds between two looks
 TRIES = 20  # of attaching: a pod may be said to run a moment before it can be attached to
 _SAID = 20  # lines
@@ -64,9 +64,12 @@ class ClusterGround:
             raise
         return [report for line in lines if (report := read_report(line)) is not None]
 
-    def remove(self, name: str) -> None:
-        """Delete it, and wait until its processes are gone too."""
+    def remove(self, name: str, *, wait: bool = True) -> None:
+        """Delete it, and where it matters wait until its processes are gone too: a node takes seconds to tell."""
         path, until = f"{self._pods}/{name}", clock.now() + LEAVING
+        if not wait:
+            self._delete(path, {"gracePeriodSeconds": 0})
+            return
         pod = self._read(path)
         if pod is None or not self._delete(path, {"gracePeriodSeconds": 0 if _ended(pod) else 1}):
             return

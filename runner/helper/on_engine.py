@@ -53,7 +53,7 @@ class EngineGround:
             raise
         return [report for line in lines if (report := read_report(line)) is not None]
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, wait: bool = True) -> None:  # noqa: ARG002 - an engine does not answer before
         """Kill it and remove it."""
         try:
             self._client.delete(f"/containers/{name}", force=1, v=1)

@@ -34,8 +34,8 @@ class Ground(Protocol):
     def reports(self, name: str) -> list[Report]:
         """Read the last that a helper said; nothing where it is gone."""
 
-    def remove(self, name: str) -> None:
-        """End it and take it away; one that is gone is fine."""
+    def remove(self, name: str, *, wait: bool = True) -> None:
+        """End it and take it away; one that is gone is fine. *wait* until its processes are gone, too."""
 
     def target_gone(self) -> str:
         """Say in a sentence that the target ended, with all that was done to it; empty where it may be there."""

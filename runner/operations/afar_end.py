@@ -14,6 +14,7 @@ from runner.operations.record import AfarGone, CheckAfar, Reading
 LOOK = 0.05  # seconds between two looks
 BEYOND = 3.0  # seconds that a helper has to undo when its lease is over
 FIRST = 2.0  # seconds for the first look of a hand helper
+_LAST = ("clean", "dirty")  # after these a helper does nothing any more
 FRESH = 15.0  # seconds for a fresh helper to be there and to undo
 
 
@@ -38,7 +39,7 @@ def perform_afar_gone(operation: AfarGone) -> Reading:
             return Reading(evidence="nothing is left there: neither helpers nor a record of what they did")
         evidence = _by_warden(warden) or place.target_gone() or _fresh(place, operation)
     for role in ROLES:
-        place.remove(name_of(operation.run, operation.act, role))
+        place.remove(name_of(operation.run, operation.act, role), wait=False)
     place.forget(record)
     return Reading(evidence=evidence)
 
@@ -77,6 +78,9 @@ def _left(place: Ground, operation: AfarGone, role: Role, until: float) -> _Left
     """Wait for a helper's end: it comes when its lease is over, if not before."""
     name = name_of(operation.run, operation.act, role)
     while (standing := place.standing(name)) == "running" and clock.now() < until:
+        reports = place.reports(name)
+        if reports and reports[-1].state in _LAST:  # its node may take seconds to tell that it ended
+            return _Left("ended", reports[-1])
         select.select((), (), (), LOOK)
     if standing == "gone":
         return _Left("gone", None)

@@ -27,6 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(_isolate())
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long forms, unless they are asked for."""
+    if os.environ.get("SQUALL_LONG") == "1":
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in set(long)]
+
+
 def _isolate():
     before = os.environ.get("XDG_STATE_HOME")
     state = tempfile.mkdtemp(prefix="squall-")

@@ -172,7 +172,14 @@ def test_a_rollout_replaces_every_pod_and_is_awaited(cluster, web, place):
 # --- limits and replicas, held by helpers ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [Pause(), Cpu(limit=0.1), Pids(headroom=3)], ids=["pause", "cpu", "pids"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Pause(), id="pause"),
+        pytest.param(Cpu(limit=0.1), id="cpu", marks=pytest.mark.long),
+        pytest.param(Pids(headroom=3), id="pids", marks=pytest.mark.long),
+    ],
+)
 def test_a_pod_is_limited_by_a_helper_and_free_when_its_hand_is_killed(
     engine, cluster, place, image, space, fault
 ):

@@ -582,7 +582,9 @@ def test_a_real_container_s_main_process_dies_of_sigkill(engine):
         assert perform(CheckTarget(expect="gone"), context).ok
 
 
-@pytest.mark.parametrize(("how", "expected"), [("kill", 137), ("stop", 137)])
+@pytest.mark.parametrize(
+    ("how", "expected"), [("kill", 137), pytest.param("stop", 137, marks=pytest.mark.long)]
+)
 def test_a_real_container_is_killed_confirmed_and_started_again(engine, how, expected):
     with container(engine, stop_signal="SIGTERM") as made:
         steps = Kill(how=how).compile(_living(made))

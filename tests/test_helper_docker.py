@@ -267,6 +267,7 @@ def test_the_network_of_a_container_is_cut_and_heals(engine, holder, post, targe
         assert none_left(held)
 
 
+@pytest.mark.long
 def test_a_full_disk_of_a_container_that_does_not_run_is_never_clean(holder, post, target):
     post = msgspec.structs.replace(post, shape="disk")
     held = running(

@@ -97,7 +97,7 @@ def dns(answer="nxdomain", names=()):
     return Serve(table=DNS, what="dns", names=names, answer=answer)
 
 
-@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("tcp", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("server", [THEIRS4, THEIRS6])
 @pytest.mark.parametrize("answer", ["nxdomain", "servfail", "timeout", "203.0.113.9"])
 def test_a_name_is_answered_wrongly_and_others_pass(wire, answer, server, tcp):

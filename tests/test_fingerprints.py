@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.cluster_parts import container
+from tests.cluster_parts import container, network
 from tests.fingerprints import difference, of_cgroup, of_container, of_nodes
 
 RULE = ("nft", "add", "table", "inet", "left")
@@ -49,6 +49,14 @@ def test_it_sees(engine, harm):
         assert difference(before, of_container(engine, made.id)) == []
         HARMS[harm](made)
         assert difference(before, of_container(engine, made.id)) != []
+
+
+def test_a_container_that_starts_again_is_the_same(engine):
+    with network(engine) as net, container(engine, network=net.name) as made:
+        before = of_container(engine, made.id)
+        assert "DOCKER_OUTPUT" in before["network"]["rules"]
+        made.restart(timeout=0)
+        assert difference(before, of_container(engine, made.id)) == []
 
 
 def test_it_reads_the_limits_themselves(engine):

@@ -18,7 +18,7 @@ from runner.remote.kubernetes import ApiError, ClusterClient
 from tests.cluster_api import authority, trust
 from tests.cluster_parts import namespace, until
 from tests.matrix.scenes import Kind, OnKubernetes
-from tests.matrix.strikes import strike
+from tests.matrix.strikes import PATIENCE, Cell, strike
 from tests.runs import ROOT
 
 pytestmark = pytest.mark.timeout(180)
@@ -36,23 +36,28 @@ GROUPS = {  # roles: a fault of the group
 
 
 class Limited(OnKubernetes):
-    """A deployment, and an identity that may do what *roles* of the manifest allow."""
+    """A deployment, and an identity that may do what it is allowed to for a while, and nothing else."""
 
     account = "squall-reverter"
-
-    def __init__(self, kind, folder, roles):
-        super().__init__(kind, folder)
-        self.roles = roles
 
     def allow(self):
         core = self.cluster.core
         self.posts = self._parts.enter_context(namespace(self.cluster))
-        self.apply([each for each in self.documents() if self.wanted(each)])
+        apply(each for each in self.documents() if each["kind"] == "ServiceAccount")
         trust(core, self.posts, "squall-reverter")
         token = trust(core, self.posts, "squall")
         self.kubeconfig = str(self.folder / "limited.yaml")
         self.context = "limited"
         Path(self.kubeconfig).write_text(yaml.safe_dump(self.configuration(core, token)))
+
+    @contextlib.contextmanager
+    def may(self, *roles):
+        """Let both accounts do what *roles* of the manifest allow."""
+        text = apply(each for each in self.documents() if self.is_of(each, (*ALWAYS, *roles)))
+        try:
+            yield
+        finally:
+            kubectl("delete", "--wait=false", "-f", "-", text=text)
 
     def documents(self):
         """The manifest, in namespaces of this test's and under names of its own where they are the cluster's."""
@@ -66,17 +71,9 @@ class Limited(OnKubernetes):
                     each["roleRef"]["name"] = each["metadata"]["name"]
             yield each
 
-    def wanted(self, document):
+    def is_of(self, document, roles):
         name = document["metadata"]["name"].removesuffix(f"-{self.posts}").removeprefix("squall-")
-        return document["kind"] == "ServiceAccount" or ("Role" in document["kind"] and name in self.roles)
-
-    def apply(self, documents):
-        text = yaml.safe_dump_all(documents)
-        subprocess.run(
-            ["kubectl", "apply", "-f", "-"], input=text, text=True, check=True, capture_output=True
-        )
-        argv = ["kubectl", "delete", "--ignore-not-found", "--wait=false", "-f", "-"]
-        self._parts.callback(subprocess.run, argv, input=text, text=True, check=True, capture_output=True)
+        return "Role" in document["kind"] and name in roles
 
     def configuration(self, core, token):
         server = core.api_client.configuration.host
@@ -96,48 +93,63 @@ class Limited(OnKubernetes):
         return ClusterClient(Cluster(kubeconfig=self.kubeconfig, context=self.context))
 
 
+def kubectl(*argv, text):
+    subprocess.run(["kubectl", *argv], input=text, text=True, check=True, capture_output=True)
+
+
+def apply(documents):
+    text = yaml.safe_dump_all(documents)
+    kubectl("apply", "-f", "-", text=text)
+    return text
+
+
 def forbidden(call, *arguments, **options):
     with pytest.raises(ApiError) as said:
         call(*arguments, **options)
     return said.value.status == 403
 
 
+@pytest.fixture(scope="module")
+def limited(engine, cluster, image, tmp_path_factory):
+    with Limited(GROUPS["helpers",], tmp_path_factory.mktemp("limited")) as scene:
+        yield scene
+
+
 @pytest.mark.parametrize("roles", GROUPS, ids="+".join)
-def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(engine, cluster, image, tmp_path, roles):
-    with Limited(GROUPS[roles], tmp_path, ALWAYS + roles) as scene:
-        client = scene.client()
-        assert forbidden(client.get, f"/api/v1/namespaces/{scene.namespace}/secrets")
-        assert forbidden(client.post, f"/api/v1/namespaces/{scene.namespace}/pods", {})
+def test_without_its_role_a_fault_is_refused_before_anything_is_touched(limited, roles):
+    limited.kind = GROUPS[roles]
+    with limited.may(*roles[:-1]):
+        if "helpers" in roles[:-1]:
+            # the reverter lacks it, whom the runner may not ask about: it fails and harms nobody
+            with Cell(limited) as cell:
+                cell.begin()
+                assert cell.wait_for("lost", seconds=PATIENCE), cell.words
+                assert any("forbidden" in word for word in cell.words), cell.words
+                assert not cell.hurt()
+        else:
+            with pytest.raises(Refused, match="not allowed"):
+                limited.prepared()
+        assert limited.differences() == []
+
+
+@pytest.mark.parametrize("roles", GROUPS, ids="+".join)
+def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(limited, roles):
+    limited.kind = GROUPS[roles]
+    with limited.may(*roles):
+        client = limited.client()
+        assert forbidden(client.get, f"/api/v1/namespaces/{limited.namespace}/secrets")
+        assert forbidden(client.post, f"/api/v1/namespaces/{limited.namespace}/pods", {})
         assert forbidden(client.get, "/api/v1/pods")
-        result = strike(scene, "runner SIGTERM", random.Random(7))
+        result = strike(limited, "runner SIGTERM", random.Random(7))
         assert result.landed, result
         assert result.clean, result
 
 
-@pytest.mark.parametrize("roles", GROUPS, ids="+".join)
-def test_without_its_role_a_fault_is_refused_before_anything_is_touched(
-    engine, cluster, image, tmp_path, roles
-):
-    with Limited(GROUPS[roles], tmp_path, ALWAYS + roles[:-1]) as scene:
-        if (
-            "helpers" in roles[:-1]
-        ):  # the reverter lacks it, whom the runner may not ask about: it fails and harms nobody
-            result = strike(scene, "runner SIGTERM", random.Random(7))
-            assert not result.landed, result
-            assert "forbidden" in result.why, result
-        else:
-            with pytest.raises(Refused, match="not allowed"):
-                scene.prepared()
-        assert scene.differences() == []
-
-
-def test_the_right_to_delete_pods_is_none_to_evict_them_and_the_other_way_round(cluster, image, tmp_path):
-    for role, path, verb in (
-        ("kill-delete", "{}/eviction", "post"),
-        ("kill-evict", "{}", "delete"),
-    ):
-        with contextlib.ExitStack() as stack:
-            scene = stack.enter_context(Limited(GROUPS[role,], tmp_path, (*ALWAYS, role)))
-            pod = until(scene._pods)[0].metadata.name
-            there = path.format(f"/api/v1/namespaces/{scene.namespace}/pods/{pod}")
-            assert forbidden(getattr(scene.client(), verb), there, {})
+@pytest.mark.parametrize(
+    ("role", "path", "verb"), [("kill-delete", "{}/eviction", "post"), ("kill-evict", "{}", "delete")]
+)
+def test_the_right_to_delete_pods_is_none_to_evict_them_and_the_other_way_round(limited, role, path, verb):
+    with limited.may(role):
+        pod = until(limited._pods)[0].metadata.name
+        there = path.format(f"/api/v1/namespaces/{limited.namespace}/pods/{pod}")
+        assert forbidden(getattr(limited.client(), verb), there, {})

@@ -3,7 +3,6 @@
 The long form, all of them: SQUALL_LONG=1 pytest tests/test_run_docker.py
 """
 
-import os
 import subprocess
 import sys
 
@@ -12,10 +11,9 @@ import pytest
 from tests.fingerprints import difference, of_label
 from tests.runs import ROOT, Workplace, left_of
 
-SHORT = ["first_steps", "resource_squeeze", "lost_network"]
-LONG = ["slow_store", "game_day", "halt_on_meltdown"]
+LONG = ("resource_squeeze", "lost_network", "slow_store", "game_day", "halt_on_meltdown")
+SCENARIOS = ("first_steps", *(pytest.param(name, marks=pytest.mark.long) for name in LONG))
 CODES = {"halt_on_meltdown": 4}
-SCENARIOS = SHORT + (LONG if os.environ.get("SQUALL_LONG") else [])
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -37,6 +35,12 @@ def opened(engine, image):
     shop("up", "--image", image)
     yield
     shop("down")
+
+
+@pytest.fixture(scope="module")
+def direct(opened, image):
+    """The same, opened anew: its replicas talk to the store without a link of ours."""
+    shop("up", "--image", image, "--direct")
 
 
 @pytest.fixture
@@ -77,10 +81,10 @@ def test_a_scenario_runs_unchanged_against_containers_and_leaves_them_as_they_we
 DIRECT = ("blackhole", "reset", "refuse")  # what any kernel with nftables can do
 
 
-def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(engine, image, place):
+def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(engine, direct, place):
     place.environment = ROOT / "scenarios/environments/docker-wire.yaml"
     faults = "\n".join(
-        f"  {kind}: {{kind: {kind}, target: store-link, at: {number * 8}s, for: 3s}}"
+        f"  {kind}: {{kind: {kind}, target: store-link, at: {number * 6}s, for: 2s}}"
         for number, kind in enumerate(DIRECT)
     )
     scenario = place.scenario(
@@ -88,28 +92,20 @@ def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(eng
         expect="[{during blackhole: 'error_rate{/item} > 20%'}, {during faults: 'error_rate{/} < 1%'}, {after: error_rate < 5%}]",
         after="3s",
     )
-    shop("up", "--image", image, "--direct")
-    try:
-        before = of_shop(engine)
-        code, output = place.run(scenario)
-        assert code == 0, output
-        check_faults(place.verdict())
-        assert difference(before, of_shop(engine)) == []
-    finally:
-        shop("down")
+    before = of_shop(engine)
+    code, output = place.run(scenario)
+    assert code == 0, output
+    check_faults(place.verdict())
+    assert difference(before, of_shop(engine)) == []
 
 
-def test_latency_where_the_kernel_lacks_netem_is_refused_before_anything_is_touched(engine, image, place):
+def test_latency_where_the_kernel_lacks_netem_is_refused_before_anything_is_touched(engine, direct, place):
     if subprocess.run(["modprobe", "-n", "sch_netem"], capture_output=True, check=False).returncode == 0:
         pytest.skip("this kernel has netem")
     place.environment = ROOT / "scenarios/environments/docker-wire.yaml"
     scenario = place.scenario("  slow: {kind: latency, target: store-link, delay: 50ms, at: 0s, for: 2s}")
-    shop("up", "--image", image, "--direct")
-    try:
-        before = of_shop(engine)
-        code, output = place.run(scenario)
-        assert code == 2, output
-        assert "netem" in output
-        assert difference(before, of_shop(engine)) == []
-    finally:
-        shop("down")
+    before = of_shop(engine)
+    code, output = place.run(scenario)
+    assert code == 2, output
+    assert "netem" in output
+    assert difference(before, of_shop(engine)) == []

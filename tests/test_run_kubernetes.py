@@ -3,7 +3,6 @@
 The long form, all of them: SQUALL_LONG=1 pytest tests/test_run_kubernetes.py
 """
 
-import os
 import subprocess
 
 import pytest
@@ -11,9 +10,7 @@ import pytest
 from tests.cluster_parts import emptied, until
 from tests.fingerprints import difference, of_namespace, of_nodes
 from tests.runs import ROOT, Workplace, left_of
-from tests.test_run_docker import CODES, LONG, SHORT, check_faults
-
-SCENARIOS = SHORT + (LONG if os.environ.get("SQUALL_LONG") else [])
+from tests.test_run_docker import CODES, SCENARIOS, check_faults
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -27,12 +24,17 @@ def kubectl(*argv):
 @pytest.fixture(scope="module")
 def opened(cluster, image):
     """The shop in the cluster, open until the end of these tests."""
+    kubectl(
+        "delete", "namespace", "shop", "--ignore-not-found", "--timeout=60s"
+    )  # an earlier one, on its way out or forgotten
     kubectl("apply", "-f", "scenarios/shop/kubernetes.yaml")
     for part in ("store", "front", "web"):
         kubectl("-n", "shop", "rollout", "status", f"deployment/{part}", "--timeout=60s")
     yield
+    kubectl(
+        "delete", "namespace", "shop", "--wait=false"
+    )  # first: nobody makes new pods in what is on its way out
     emptied(cluster, "shop")
-    kubectl("delete", "namespace", "shop", "--wait=false")
 
 
 @pytest.fixture
@@ -79,8 +81,8 @@ def test_a_scenario_runs_unchanged_against_pods_and_leaves_the_cluster_as_it_was
 def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, cluster, opened, place):
     place.environment = ROOT / "scenarios/environments/kubernetes-wire.yaml"
     scenario = place.scenario(
-        "  blackhole: {kind: blackhole, target: store-link, at: 0s, for: 3s}\n"
-        "  reset: {kind: reset, target: store-link, at: 9s, for: 3s}\n",
+        "  blackhole: {kind: blackhole, target: store-link, at: 0s, for: 2s}\n"
+        "  reset: {kind: reset, target: store-link, at: 7s, for: 2s}\n",
         expect="[{during blackhole: 'error_rate{/item} > 20%'}, {during faults: 'error_rate{/} < 1%'}]",
         after="3s",
     )
@@ -94,4 +96,3 @@ def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, c
         assert difference(before, of_shop(engine, cluster)) == []
     finally:
         kubectl("apply", "-f", "scenarios/shop/kubernetes.yaml")
-        kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=60s")

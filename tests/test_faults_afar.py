@@ -71,7 +71,13 @@ def print_of(engine: Any, made: Any) -> dict[str, Any]:
     return seen | {"data": made.exec_run(["df", "-P", "/data"]).output}
 
 
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("cpu", "pause", "disk_fill") else pytest.param(kind, marks=pytest.mark.long)
+        for kind in CASES
+    ],
+)
 def test_a_fault_is_held_felt_and_gone_when_its_hand_is_killed(engine, made, image, kind):
     before = print_of(engine, made)
     act = act_of(CASES[kind], instance_of(made, image), kind)

@@ -159,6 +159,7 @@ def test_the_process_in_a_pod_is_killed_and_the_pod_stays(cluster, web, place, i
     until(again, every=0.2)
 
 
+@pytest.mark.long
 def test_a_rollout_replaces_every_pod_and_is_awaited(cluster, web, place):
     before = instances_of(web, place, "", "")
     act = act_of(Restart(), before[0], "restart")
@@ -301,7 +302,9 @@ def test_a_node_is_as_it_was_afterwards(cluster, spare, place, fault):
         assert of_node(cluster, spare) == before
 
 
-@pytest.mark.parametrize("fault", [Cordon(), Taint()], ids=["cordon", "taint"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param(Cordon(), id="cordon"), pytest.param(Taint(), id="taint", marks=pytest.mark.long)]
+)
 def test_a_node_heals_when_the_hand_is_killed(cluster, spare, place, image, space, fault: Fault):
     before = of_node(cluster, spare)
     act = act_of(fault, node_instance(spare, place, image, space), "node")
@@ -351,6 +354,7 @@ def living_on(cluster: Any, where: str, node: Any) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_a_drained_node_is_left_by_those_who_come_back_elsewhere(cluster, spare, place):
     with lodgers(cluster, spare, kind="deployment") as where:
         act = here(act_of(DrainNode(), node_instance(spare, place), "drain"), place)
@@ -364,6 +368,7 @@ def test_a_drained_node_is_left_by_those_who_come_back_elsewhere(cluster, spare,
         until(lambda: len(living_on(cluster, where, spare)) == 3, every=0.3)
 
 
+@pytest.mark.long
 def test_a_pod_that_nobody_brings_back_is_never_evicted(cluster, spare, place):
     with lodgers(cluster, spare, kind="alone") as where:
         act = here(act_of(DrainNode(), node_instance(spare, place), "drain"), place)

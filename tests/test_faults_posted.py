@@ -309,6 +309,7 @@ def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_o
         assert child.poll() is None
 
 
+@pytest.mark.long
 def test_nobody_can_be_started_beyond_the_headroom(there):
     forks = """
     import os, time

@@ -148,6 +148,7 @@ def test_a_fresh_helper_undoes_when_both_were_removed(holder, target):
     assert none_left(held)
 
 
+@pytest.mark.long
 def test_it_is_undone_when_everybody_is_killed_at_once(holder, target):
     held = running(holder())
     held.kill()
@@ -158,6 +159,7 @@ def test_it_is_undone_when_everybody_is_killed_at_once(holder, target):
     assert none_left(held)
 
 
+@pytest.mark.long
 def test_a_paused_helper_is_removed_and_a_fresh_one_undoes(holder, target):
     held = running(holder(lease=1.0))
     for role in ("hand", "warden"):
@@ -203,6 +205,7 @@ def test_what_cannot_be_done_is_undone_and_says_why(holder, target):
     assert none_left(held)
 
 
+@pytest.mark.long
 def test_a_value_that_somebody_else_wrote_is_left_alone_and_reported(holder, target):
     held = running(holder())
     (cgroups.of_container(target.id)["pids"] / "pids.max").write_text("88")
@@ -212,6 +215,7 @@ def test_a_value_that_somebody_else_wrote_is_left_alone_and_reported(holder, tar
     assert limit(target) == "88"
 
 
+@pytest.mark.long
 def test_an_undo_that_fails_at_first_is_tried_again(holder, target, tmp_path):
     attempts = Run(argv=("sh", "-c", "[ -e /proc/1/nonsense ] || [ $(($(date +%s) % 2)) = 0 ]"))
     held = running(holder(undo=(*UNDO, attempts)))

@@ -135,6 +135,7 @@ def test_it_heals_when_the_hand_of_the_guardian_is_killed_and_what_it_left_is_re
     assert none_left(cluster, held)
 
 
+@pytest.mark.long
 def test_it_heals_when_the_hand_of_the_guardian_is_stopped_for_longer_than_the_lease(
     holder, post, target, cluster
 ):
@@ -145,6 +146,7 @@ def test_it_heals_when_the_hand_of_the_guardian_is_stopped_for_longer_than_the_l
     assert none_left(cluster, held)
 
 
+@pytest.mark.long
 def test_a_deleted_hand_helper_undoes_before_it_leaves(holder, post, target, cluster):
     held = running(holder(post))
     delete(cluster, held, "hand")
@@ -164,6 +166,7 @@ def test_both_helpers_deleted_by_force_are_made_up_for(holder, post, target, clu
     assert none_left(cluster, held)
 
 
+@pytest.mark.long
 def test_a_pod_that_is_gone_has_nothing_left_to_undo(holder, post, target, cluster):
     held = running(holder(post))
     cluster.core.delete_namespaced_pod(
@@ -308,7 +311,7 @@ def relay(cluster, tmp_path):
     made.cut()
 
 
-@pytest.mark.parametrize("how", ["cut", "hang"])
+@pytest.mark.parametrize("how", ["cut", pytest.param("hang", marks=pytest.mark.long)])
 def test_a_lost_api_server_ends_the_fault_and_is_never_clean(holder, post, target, cluster, relay, how):
     there = Cluster(kubeconfig=str(relay.path), context=cluster.context, uid=cluster.uid)
     held = running(holder(msgspec.structs.replace(post, cluster=there), lease=2.0))

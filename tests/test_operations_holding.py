@@ -31,17 +31,22 @@ BUSY_ONCE = "while True: pass"
 BUSY_TWICE = BUSY + "[threading.Thread(target=spin).start() for _ in range(2)]"
 
 
-@pytest.fixture(params=[BUSY_ONCE, BUSY_TWICE], ids=["one-thread", "two-threads"])
+@pytest.fixture(params=[(BUSY_ONCE, 1), (BUSY_TWICE, 2)], ids=["one-thread", "two-threads"])
 def busy(request):
-    with program(sys.executable, "-c", request.param) as process:
-        until(lambda: _wanted(process) > 0.05)
+    code, threads = request.param
+    with program(sys.executable, "-c", code) as process:
+        until(lambda: sum(seconds > 0.05 for seconds in _of_threads(process)) >= threads)
         yield process
 
 
 def _wanted(process: Identity) -> float:
     """Seconds that its busiest thread ran or waited for a CPU: what it would have without other load (schedstat)."""
+    return max(_of_threads(process))
+
+
+def _of_threads(process: Identity) -> list[float]:
     threads = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
-    return max(sum(int(word) for word in thread.read_text().split()[:2]) for thread in threads) / 1e9
+    return [sum(int(word) for word in thread.read_text().split()[:2]) / 1e9 for thread in threads]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

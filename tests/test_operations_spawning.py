@@ -100,7 +100,7 @@ def test_workers_of_a_dead_one_make_room_for_the_next(run, spawn, said):
     said()
     os.kill(born.pid, signal.SIGKILL)
     (again,) = spawn().processes
-    assert [process.pid for process in marked(run, "a.0")] == [again.pid]
+    until(lambda: [process.pid for process in marked(run, "a.0")] == [again.pid])
 
 
 def test_nothing_is_inherited_by_chance(spawn, said):

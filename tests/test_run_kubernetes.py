@@ -90,7 +90,7 @@ def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, c
     try:
         kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=60s")
         before = of_shop(engine, cluster)
-        code, output = place.run(scenario)
+        code, output = place.run_fairly(scenario)
         assert code == 0, output
         check_faults(place.verdict())
         assert difference(before, of_shop(engine, cluster)) == []

@@ -358,6 +358,7 @@ def _with_budget(made):
     return made if any("budget" in line for line in made.leaves) else None
 
 
+@pytest.mark.long
 def test_two_contexts_of_one_scenario_are_each_asked_in_their_own_right(cluster, plan, tmp_path):
     read = yaml.safe_load(Path(cluster.kubeconfig).read_text())
     [context] = [one["context"] for one in read["contexts"] if one["name"] == cluster.context]

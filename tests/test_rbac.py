@@ -139,7 +139,7 @@ def test_without_its_role_a_fault_is_refused_before_anything_is_touched(limited,
         assert limited.differences() == []
 
 
-@pytest.mark.parametrize("roles", SOME, ids=lambda roles: "+".join(roles))
+@pytest.mark.parametrize("roles", SOME, ids="+".join)
 def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(limited, roles):
     limited.kind = GROUPS[roles]
     with limited.may(*roles):

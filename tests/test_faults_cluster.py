@@ -378,6 +378,7 @@ def test_a_pod_that_nobody_brings_back_is_never_evicted(cluster, spare, place):
         assert undone(act)
 
 
+@pytest.mark.long
 def test_a_drain_goes_on_as_a_budget_allows_and_says_who_waits(cluster, spare, place):
     with lodgers(cluster, spare, kind="deployment") as where:
         for each in cluster.core.list_namespaced_pod(

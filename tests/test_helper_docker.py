@@ -187,6 +187,7 @@ def test_a_target_that_is_gone_has_nothing_left_to_undo(holder, target):
     assert none_left(held)
 
 
+@pytest.mark.long
 def test_a_target_that_was_started_again_is_clean(holder, target):
     held = running(holder())
     target.restart(timeout=0)
@@ -245,7 +246,7 @@ def reaches(target, address):
     return target.exec_run(["ping", "-c1", "-W1", address]).exit_code == 0
 
 
-@pytest.mark.parametrize("end", ["let_go", "kill", "stop", "removed"])
+@pytest.mark.parametrize("end", ["let_go", "kill", pytest.param("stop", marks=pytest.mark.long), "removed"])
 def test_the_network_of_a_container_is_cut_and_heals(engine, holder, post, target, end):
     with container(engine) as peer:
         peer.reload()

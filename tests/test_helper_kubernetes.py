@@ -157,6 +157,7 @@ def test_a_deleted_hand_helper_undoes_before_it_leaves(holder, post, target, clu
     assert none_left(cluster, held)
 
 
+@pytest.mark.long
 def test_both_helpers_deleted_by_force_are_made_up_for(holder, post, target, cluster):
     held = running(holder(post))
     held.kill()

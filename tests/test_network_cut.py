@@ -145,6 +145,7 @@ def test_a_killed_holder_leaves_nothing_and_the_next_packet_passes(wire):
     assert max(seconds) < 1.0
 
 
+@pytest.mark.long
 def test_a_stopped_holder_hurts_no_longer_than_the_timeout(wire):
     seconds = [_first_after(wire, signal.SIGSTOP, timeout=1.0) for _ in range(5)]
     print(f"SIGSTOP to first packet: p50 {statistics.median(seconds):.2f} s, max {max(seconds):.2f} s")

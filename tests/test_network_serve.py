@@ -151,6 +151,7 @@ def test_a_killed_responder_leaves_names_as_they_are(wire):
     assert look_up(wire.ours, "db.shop.test") == "192.0.2.7"
 
 
+@pytest.mark.long
 def test_a_stopped_responder_lets_names_pass_after_a_while(wire):
     holder = wire.holder()
     holder.do(dns())

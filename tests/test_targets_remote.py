@@ -255,6 +255,7 @@ def test_the_pods_of_a_workload_are_its_own_and_know_it(cluster, here):
             resolve(environment, "none")
 
 
+@pytest.mark.long
 def test_a_replaced_pod_has_its_predecessors_name_and_a_newcomer_one_of_its_own(cluster, here):
     with deployment(cluster, replicas=2) as web:
         space = web.metadata.namespace
@@ -279,6 +280,7 @@ def _instance(whereabouts, name, *, other_than):
     return None
 
 
+@pytest.mark.long
 def test_the_other_end_of_a_pods_way_is_a_service_by_its_names_or_the_pods_behind_it(cluster, here):
     with deployment(cluster, replicas=1) as web:
         space = web.metadata.namespace

@@ -98,6 +98,8 @@ class Victims:
 
     def instances(self, target: str) -> list[Instance]:
         """Who of a target lives now: for probes that follow restarts."""
+        if self._elsewhere.knows(target):
+            return list(self._elsewhere.present(target).values())
         spec = self._environment.targets[target]
         if spec.managed is None and spec.found is None:
             return []  # a link or a mere url has no processes

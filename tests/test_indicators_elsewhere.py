@@ -1,12 +1,19 @@
 """Indicators of containers and pods: what the engine and the kubelet tell of them."""
 
+import os
 import time
 
+from runner.errors import Place
 from runner.faults.record import Instance, Pod
 from runner.indicators.elsewhere import Elsewhere
 from runner.places import Cluster, Engine
+from runner.scenario import Containers, Environment, TargetSpec
+from runner.targets.elsewhere import resolve
+from runner.targets.lineup import Lineup
+from runner.victims import Victims
 from tests.cluster_parts import container, pods, until
 
+PLACE = Place(file="x.yaml", line=1)
 BUSY = ("sh", "-c", "while :; do :; done")
 
 
@@ -43,3 +50,14 @@ def test_a_pod_is_measured_by_its_kubelet(cluster):
         one = Instance(target="shop", name="shop.0", platform="pod", container="f" * 64, pod=pod)
         measure = Elsewhere("rss")
         assert until(lambda: measure.read([one])[0].value, every=1.0) > 10_000
+
+
+def test_a_run_knows_the_containers_that_its_probes_read(engine, tmp_path):
+    label = f"squall.test.probe={os.getpid()}"
+    key, _, value = label.partition("=")
+    with container(engine, labels={key: value}) as made:
+        shop = TargetSpec(name="shop", docker=Containers(engine=Engine(), label=label), place=PLACE)
+        place = Environment(name="there", path="there.yaml", targets={"shop": shop})
+        found = Lineup(elsewhere={"shop": tuple(resolve(place, "shop"))})
+        victims = Victims(place, run="r", folder=tmp_path, sockets=tmp_path, found=found)
+        assert [each.container for each in victims.instances("shop")] == [made.id]

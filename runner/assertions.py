@@ -9,6 +9,7 @@ import msgspec
 from runner.errors import Place
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
+WHOLE_RUN = 1e9  # seconds: `over run`; JSON knows no infinity
 
 
 class Selector(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +65,9 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
 class Assertion(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `steady_state`, `expect` or `halt`, parsed.
 
-    *within*: two-sided share of the value before (then op and bound are unused). *over*: every window that long.
+    *within*: two-sided share of the value before (then op and bound are unused). *over*: every window that long (WHOLE_RUN: since halts are judged).
     *lasting* (`for`): true without a break that long. *no_data*: trips after that many seconds without data
-    (then term alone counts; term.name "" means any).
+    (then term alone counts; term.name "" means any). *confidence*: None as the scenario says, 0 by points alone.
     """
 
     text: str

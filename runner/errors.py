@@ -5,6 +5,7 @@
     - Mistake          the user's file is wrong; carries its place
   + GuardianLost       the guardian died or fell silent; a rollback has to heal
   + OperationFailed    one operation on a target raised; what raised may still have happened
+    - OutOfReach       an effect that was held cannot be seen nor renewed any more
   + ProbeFailed        an indicator gave no usable value: no data, with the reason
   + RecordUnreadable   a report folder that cannot be judged
 """
@@ -47,6 +48,10 @@ class GuardianLost(SquallError):
 
 class OperationFailed(SquallError):
     """An operation raised; whether it took effect is unknown."""
+
+
+class OutOfReach(OperationFailed):
+    """Nobody can tell what became of an effect that was held; it ends by itself."""
 
 
 class RecordUnreadable(SquallError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # numpy costs 0.1 s at start; only judging needs it
     from runner.statistics.frames import Frames
 
 TIMELINE, GUARDIAN, FRAMES = "timeline.jsonl", "guardian.jsonl", "frames.bin"
+TRIALS = "trials.jsonl"  # of a campaign: what was asked, and each of its runs
 _LENGTH = struct.Struct("<I")
 _decoder = msgspec.msgpack.Decoder(Chunk)
 

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from runner.assertions import Assertion
+from runner.comparison import Compare
 from runner.errors import Place
 from runner.faults import AnyFault
 from runner.places import Cluster, Engine
@@ -76,23 +77,33 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
     """A measure beside those of the load, read every *every* seconds.
 
     source: prometheus (query), http (url and JSON path in *query*), command (argv),
-    process (target and measure: rss, cpu, threads, fds). A ratio has *bad* and *total*, a distribution *histogram*
-    (then source is prometheus and the other query is empty).
+    process (target and measure: rss, cpu, …). A ratio has *bad* or *valid* and *total*, queries or JSON paths, or is
+    what a command *counts* of a total; a distribution has *histogram* (then the other query is empty). *counters*:
+    bad and total only ever grow, and a sample holds what came since the one before.
     """
 
     name: str
     source: Literal["prometheus", "http", "command", "process"]
     query: str = ""  # PromQL; or the JSON path of http
     bad: str = ""
+    valid: str = ""
     total: str = ""
     histogram: str = ""
+    counters: bool = False
+    counts: Literal["", "bad", "valid"] = ""
     url: str = ""
     argv: tuple[str, ...] = ()
+    cwd: str = ""  # absolute
     target: str = ""
     measure: str = ""
     every: float = 1.0
     unit: str = ""  # seconds | bytes | share | count
     place: Place
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it is a share of a total."""
+        return bool(self.total) or bool(self.counts)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +125,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     steady_state: tuple[Assertion, ...] = ()
     expect: tuple[Assertion, ...] = ()
     halt: tuple[Assertion, ...] = ()
+    compare: Compare | None = None
+    confidence: float = 0.95  # of findings that say none of their own; 0: by points alone
+    stop_when_decided: bool = False  # faults and the time after end as soon as all about them is decided
     outcome: str = "passed"  # what pytest expects: passed, halted, failed, inconclusive
 
 
@@ -222,6 +236,27 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     token_env: str = ""
 
 
+class Objective(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise of the environment: of all events in *over* seconds, the share *target* is good.
+
+    *bad* and *total* are PromQL of cumulative counters, of as many series as there are: their growth is added up.
+    """
+
+    target: float
+    over: float
+    bad: str
+    total: str
+    every: float = 1.0
+    place: Place
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment costs: *value* of *currency* (USD) an hour."""
+
+    value: float
+    currency: str
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where a scenario runs."""
 
@@ -235,4 +270,6 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}  # name -> name of the environment variable it is taken from; never the value
     connections: dict[str, Connection] = {}
     indicators: tuple[Indicator, ...] = ()  # override those of the scenario by name
+    objectives: dict[str, Objective] = {}
+    price: Price | None = None
     parameters: dict[str, str] = {}

@@ -48,6 +48,7 @@ class ActChanged(_Event, frozen=True, kw_only=True, tag="act"):
     """An act changed its state. *by*: runner, guardian (took over), rollback, lease.
 
     armed -> injecting -> injected | failed -> undoing -> clean | dirty. `failed`: do raised; it is undone all the same.
+    *early*, of failed: it had been injected and was over before its time, or was lost and nobody can tell what became of it.
     """
 
     act: str
@@ -59,6 +60,7 @@ class ActChanged(_Event, frozen=True, kw_only=True, tag="act"):
     by: str = "runner"
     evidence: str = ""
     remedy: str = ""  # of dirty: how to mend it by hand
+    early: Literal["", "over", "lost"] = ""
 
 
 class Confirmed(_Event, frozen=True, kw_only=True, tag="confirmed"):
@@ -92,7 +94,7 @@ class Control(_Event, frozen=True, kw_only=True, tag="control"):
 
 
 class Sample(_Event, frozen=True, kw_only=True, tag="sample"):
-    """One reading of an indicator: a value, a ratio (bad of total) or cumulative buckets (le -> count).
+    """One reading of an indicator: a value, a ratio (bad or valid of total) or cumulative buckets (le -> count).
 
     Buckets hold what came since the sample before, so that a window's add up; instance is empty where there is none.
     """
@@ -101,6 +103,7 @@ class Sample(_Event, frozen=True, kw_only=True, tag="sample"):
     instance: str = ""
     value: float | None = None
     bad: float | None = None
+    valid: float | None = None
     total: float | None = None
     buckets: dict[str, float] | None = None
     error: str = ""  # the probe raised or found nothing: no data
@@ -116,6 +119,47 @@ class HaltPulled(_Event, frozen=True, kw_only=True, tag="halt"):
     limit: float | None = None
     requests: int = 0
     breached_at: float | None = None  # when the first response that tripped it ended
+    confidence: float | None = None  # of a rule with one; then value and limit are shares of bad requests
+    log10_evidence: float | None = None
+    log10_needed: float | None = None
+
+
+class Expects(_Event, frozen=True, kw_only=True, tag="expects"):
+    """How many *events* an objective expects in its whole time, from *window* seconds of history. 0: nobody knows, *why*.
+
+    What a run spent of the budget goes by it, during the run and after; without it by the run's own traffic.
+    """
+
+    objective: str
+    events: float = 0.0
+    window: float = 0.0
+    why: str = ""
+
+
+class EvidenceSeen(_Event, frozen=True, kw_only=True, tag="evidence"):
+    """How strongly the requests since *since* speak for a halt rule: log10 of E, and of the E at which it halts.
+
+    *who*: the request, of `each`. *limit*: the share of bad requests allowed (of two arms: times the other's rate).
+    """
+
+    rule: str
+    who: str = ""
+    log10: float
+    needed: float
+    bad: int
+    requests: int
+    since: float
+    limit: float
+    effect: float
+
+
+class Decided(_Event, frozen=True, kw_only=True, tag="decided"):
+    """All that is asked about a fault's occurrence, or (without a name) about the time after, is decided: it ends."""
+
+    fault: str = ""
+    occurrence: int = 0
+    early: float  # seconds before its planned end
+    until: float  # the evidence is of what began before this moment
 
 
 class Note(_Event, frozen=True, kw_only=True, tag="note"):
@@ -125,7 +169,21 @@ class Note(_Event, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
-Event = Started | Phase | StageBegun | ActChanged | Confirmed | Escaped | Control | Sample | HaltPulled | Note
+Event = (
+    Started
+    | Phase
+    | StageBegun
+    | ActChanged
+    | Confirmed
+    | Escaped
+    | Control
+    | Sample
+    | HaltPulled
+    | EvidenceSeen
+    | Expects
+    | Decided
+    | Note
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -30,6 +31,7 @@ EXAMPLES = {
     "bandwidth": "1MB/s",
     "cores": "0.5 cores",
     "count": "3",
+    "money": "0.90 USD",
 }
 
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
@@ -81,7 +83,7 @@ def kind_of(text: str) -> str:
     text = text.strip()
     if _BARE.fullmatch(text):
         return "count"
-    for kind in ("share", "bandwidth", "rate", "cores", "size", "duration"):
+    for kind in ("share", "bandwidth", "rate", "cores", "size", "duration", "money", *_SLOPES):
         try:
             parse(kind, text)
         except QuantityError:
@@ -105,6 +107,8 @@ def written(kind: str, value: float) -> str:
             return f"{_size_written(value)}/s"
         case "cores":
             return f"{_plain(value)} cores"
+        case _ if kind in _SLOPES:
+            return f"{written(_SLOPES[kind], value * 60)}/min"
         case _:
             return _plain(value)
 
@@ -212,6 +216,23 @@ def _count(text: str) -> float:
     return float(text)
 
 
+def _slope(kind: str, text: str) -> float:
+    """A change in time, `1MiB/min`: of that kind, per second."""
+    amount, _, unit = text.rpartition("/")
+    try:
+        return parse(kind, amount) / _PER[unit.strip()]
+    except (QuantityError, KeyError):
+        example = f"{EXAMPLES[kind]}/min"
+        raise QuantityError(f'"{text}" is no change in time; write it like {example}') from None
+
+
+def _money(text: str) -> float:
+    found = re.fullmatch(rf"({_NUMBER})\s*[A-Z]{{3}}", text)
+    if not found:
+        raise _refuse("money", text)
+    return float(found[1])
+
+
 def _duration_written(seconds: float) -> str:
     if seconds < 60:
         for unit, size in (("s", 1.0), ("ms", 1e-3)):
@@ -237,8 +258,11 @@ def _plain(value: float) -> str:
     return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
-_LIKELY = {"duration": "s", "rate": "/s", "share": "%", "size": "MiB", "bandwidth": "MB/s", "cores": " cores"}
-_NOUNS = {"cores": "number of cores"}
+_SLOPES = {f"{kind} per time": kind for kind in ("size", "share", "count", "duration")}
+_LIKELY = {
+    "duration": "s", "rate": "/s", "share": "%", "size": "MiB", "bandwidth": "MB/s", "cores": " cores", "money": " USD",
+} | {slope: f"{unit}/min" for slope, unit in zip(_SLOPES, ("MiB", "%", "", "ms"), strict=True)}  # fmt: skip
+_NOUNS = {"cores": "number of cores", "money": "price"}
 _SIZE_SLIPS = {
     "Ki": ("KiB",), "Mi": ("MiB",), "Gi": ("GiB",), "Ti": ("TiB",),
     "K": ("KiB", "kB"), "k": ("KiB", "kB"), "M": ("MiB", "MB"), "G": ("GiB", "GB"), "m": ("MiB", "MB"),
@@ -262,4 +286,6 @@ _PARSERS: dict[str, Callable[[str], float]] = {
     "bandwidth": _bandwidth,
     "cores": _cores,
     "count": _count,
+    "money": _money,
+    **{slope: partial(_slope, kind) for slope, kind in _SLOPES.items()},
 }

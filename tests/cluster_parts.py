@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -230,6 +231,7 @@ def pods(
     image: str = "busybox:local",
     labels: dict[str, str] | None = None,
     within: str = "",
+    patience: float = PATIENCE,
 ) -> Iterator[list[Any]]:
     """Run bare pods `test-0`, `test-1` … that are up and running, in *within* or a namespace of their own."""
     with contextlib.ExitStack() as stack:
@@ -238,7 +240,7 @@ def pods(
         for name in names:
             cluster.core.create_namespaced_pod(where, pod_manifest(name, command, image, labels or {}))
             stack.callback(_pod_gone, cluster, where, name)
-        yield [until(lambda name=name: running(cluster, where, name)) for name in names]
+        yield [until(lambda name=name: running(cluster, where, name), patience) for name in names]
 
 
 @contextlib.contextmanager
@@ -291,6 +293,23 @@ def _pod_gone(cluster: Kubernetes, where: str, name: str) -> None:
 
     with contextlib.suppress(ApiException):
         cluster.core.delete_namespaced_pod(name, where, grace_period_seconds=0)
+
+
+# --- what does not answer ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def frozen(name: str) -> Iterator[None]:
+    """Freeze one process of the cluster at hand, by its pid file, for a bounded time; skip where there is no such file."""
+    file = Path(os.environ.get("KUBECONFIG", "")).parent / "run" / f"{name}.pid"
+    if not file.exists():
+        missing(f"there is no {file}: {name} cannot be stopped from here")
+    pid = int(file.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 # --- what may not remain -------------------------------------------------------------------------------------------

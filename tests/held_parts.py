@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from runner.acts import compile_act
 from runner.errors import Place
 from runner.faults.record import Fault, Instance
 from runner.operations import Context, perform
 from runner.operations.record import Act, Operation
+from runner.running.acts import compile_act
 from runner.scenario import FaultUse
 
 HOLDER = """

@@ -64,8 +64,8 @@ def indicator(name="rss", *, every=1.0, unit="bytes", **more):
 
 
 def plan(*, harms=None, ends=30.0, after=10.0, environment=None, known_as=None, **scenario):
-    """A plan around a scenario's parts."""
-    scenario = {"loads": (load(),), "warmup": 0.0, "before": 10.0} | scenario
+    """A plan around a scenario's parts. Judged by points alone, unless a confidence is given."""
+    scenario = {"loads": (load(),), "warmup": 0.0, "before": 10.0, "confidence": 0.0} | scenario
     faults = scenario.get("faults", ())
     made = Scenario(path="/x.yaml", name="x", title="X", after=after, **scenario)
     return Plan(

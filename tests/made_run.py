@@ -12,7 +12,7 @@ from runner.clock import TimeAnchor
 from runner.load.frames import ROW, SLOT, Chunk, Key, pack
 from runner.load.histogram import bucket
 from runner.timeline import ActChanged, Confirmed, Event, HaltPulled, Note, Phase, Sample, StageBegun, Started
-from runner.verdict.record import FaultReport, Finding, Outcome, Verdict
+from runner.verdict.record import Change, FaultReport, Finding, Outcome, Verdict
 
 ZERO = 15.0  # 5 s of warm-up after 0 s of targets, 10 s before
 
@@ -31,6 +31,7 @@ class MadeRun:
     loads: bool = True
     findings: tuple[Finding, ...] | None = None
     notes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     gap: tuple[float, float] | None = None  # seconds in which nothing is measured
     hangs_from: float | None = None  # from here no request is answered
     samples: bool = True
@@ -248,6 +249,7 @@ def verdict(made: MadeRun) -> Verdict:
             FaultReport(name=f"kill-one{h}", kind="kill", does=f"kill -9, started again by the undo{h}", instances=(f"shop.2{h}",), confirmed=True, evidence=f"pid 4711 is gone 3 ms after the signal{h}", injected_at=zero, reverted_at=zero + 10 * k, reverted_by="runner"),
             FaultReport(name="slow-store", kind="latency", does="delay 80 ms ± 20 ms", instances=("store",), confirmed=True, evidence="612 packets delayed by 80.2 ms at the median", injected_at=zero + 20 * k, reverted_at=zero + 30 * k, reverted_by="runner"),
         ),
+        changes=made.changes,
         notes=made.notes,
     )  # fmt: skip
 

@@ -29,6 +29,7 @@ after: {after}
 faults:
 {faults}
 steady_state: [p95 < 1s, error_rate < 5%]
+confidence: none    # a second is too short for more
 """
 
 ENVIRONMENT = """

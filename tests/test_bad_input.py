@@ -40,6 +40,7 @@ faults:
 indicators:
   rss: {process: shop, measure: rss}
   queue: {http: "http://$shop.address/metrics", json: depth, every: 2s}
+  right: {command: [python, check.py], counts: valid}
 steady_state:
   - p95 < 150ms
   - error_rate < 1%
@@ -52,6 +53,8 @@ expect:
   - during busy: p95{each GET *} < 300ms
   - after: p95 < 1.2x before
   - always: rss < 256MiB
+  - always: trend of rss < 1MiB/min
+  - always: [mean of queue < 5, right > 99%]
 halt:
   - error_rate > 20%
   - p99 > 2s for 5s
@@ -280,7 +283,19 @@ BAD = {
     "a bound without a factor": in_scenario("p95 < 1.2x before", "@@p95 < before", "needs a factor"),
     "too much": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s for 5s twice", "left over"),
     "a window without length": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s over 0s", "over is zero"),
-    "confidence": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence 99%)", "later version"),
+    "a certainty": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence 100%)", "not between 0% and 100%", "95%"),
+    "no certainty": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence 0%)", "not between 0% and 100%", "none"),
+    "confidence without a unit": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence 99)", "has no unit; write 99%"),
+    "confidence twice": in_scenario(
+        "  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence 99%) (confidence none)", "confidence is given twice"
+    ),
+    "confidence in what": in_scenario("  - p99 > 2s for 5s", "  @@- p99 > 2s (confidence high)", "confidence: ", "high"),
+    "confidence of a scenario": in_scenario("before: 10s", "before: 10s\nconfidence: @@1.5", "confidence: ", "no unit"),
+    "early by points": in_scenario(
+        "before: 10s", "before: 10s\nconfidence: none\n@@stop_when_decided: true", "stop_when_decided: ", "by points alone"
+    ),
+    "early perhaps": in_scenario("before: 10s", "before: 10s\nstop_when_decided: @@perhaps", "stop_when_decided: "),
+    "confidence of a certain scenario": in_scenario("before: 10s", "before: 10s\nconfidence: @@100%", "95%, 99% or none"),
     "no data of nobody": in_scenario("  - p99 > 2s for 5s", "  @@- no data{cpu} for 5s", "no indicator is called cpu"),
     "no data for how long": in_scenario("  - p99 > 2s for 5s", "  @@- no data", "no data for 5s"),
     "no data outside halt": in_scenario("  - p95 < 150ms", "  @@- no data for 5s", "belongs under halt"),
@@ -292,6 +307,34 @@ BAD = {
     "an indicator without a connection": in_scenario(
         "  rss: {process: shop, measure: rss}", "@@  rss: {prometheus: up, unit: bytes}", "connections"
     ),
+    "both parts of a ratio": in_scenario("{process: shop, measure: rss}", "@@{bad: a, valid: b, total: c}", "`bad` and `valid`; one of them says the other"),
+    "a total of nothing": in_scenario("json: depth", "total: depth@@", "has a total of nothing", "`valid` and `total`"),
+    "a part of no total": in_scenario("json: depth", "valid: depth@@", "has `valid` without `total`"),
+    "a total of a process": in_scenario("{process: shop, measure: rss}", "{process: shop, measure: rss, @@total: a}", "total: belongs to `valid`, not to `process`"),
+    "a ratio in bytes": in_scenario("counts: valid", "counts: valid, @@unit: bytes", "unit: is always share here"),
+    "what a url counts": in_scenario("json: depth", "json: depth, @@counts: valid", "counts: belongs to `command`, not to `http`"),
+    "what nobody counts": in_scenario("counts: valid", "@@counts: good", '"good" is not one of valid, bad'),
+    "a folder that is not there": in_scenario("counts: valid", "counts: valid, @@cwd: nowhere", "right.cwd: nowhere is no folder"),
+    "the folder of a url": in_scenario("json: depth", "json: depth, @@cwd: .", "cwd: belongs to `command`"),
+    "an unknown measure": in_scenario("measure: rss", "@@measure: leak", '"leak" is not one of'),
+    "what is available of processes": in_scenario("  rss: {process: shop, measure: rss}", "@@  rss: {process: shop, measure: available}", "target shop is no pods"),
+    "an indicator named trend": in_scenario("  rss: {", "@@  trend: {command: [a]}\n  rss: {", "trend is a word of the language"),
+    "an indicator named cost": in_scenario("  rss: {", "@@  cost: {command: [a]}\n  rss: {", "cost is a word of the language"),
+    "a trend of nothing": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend < 1MiB/min", "write trend of NAME"),
+    "a trend of nobody": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend of rs < 1MiB/min", "no indicator is called rs", "did you mean rss?"),
+    "a trend that is a size": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend of rss < 1MiB", '"1MiB" is no change in time; write it like 256MiB/min'),
+    "a trend of another kind": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend of rss < 1%/min", '"1%/min" is no change in time; write it like 256MiB/min'),
+    "a trend in a bare number": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend of rss < 3", '"3" has no unit; write 3MiB/min'),
+    "a trend in windows": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend of rss < 1MiB/min over 30s", "trend is of a whole window"),
+    "a trend that halts": in_scenario("  - p99 > 2s for 5s", "  @@- trend of rss > 1MiB/min", "known when a window is over; write it under expect"),
+    "a trend of a ratio": in_scenario("right > 99%", "trend of right < 1%/min@@", "right is a ratio of sums already; write right alone"),
+    "a mean of a ratio": in_scenario("right > 99%", "mean of right > 99%@@", "right is a ratio of sums already"),
+    "a mean of which samples": in_scenario("  - p99 > 2s for 5s", "  @@- mean of rss > 1GiB", "of the samples of how long? add `over`"),
+    "a limit that is the mean of which samples": in_scenario("  - p99 > 2s for 5s", "  @@- rss > 2x mean of rss", "of the samples of how long?"),
+    "a mean of requests": in_scenario("mean of queue < 5", "'mean of queue{GET /} < 5'@@", "not measured by request"),
+    "a cost without a price": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: cost < 1 USD", "nobody says what this costs; write price: 0.3264 USD/h in"),
+    "a cost without a currency": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: cost < 1", '"1" has no unit; write 1 USD'),
+    "a burn rate of no objective": in_scenario("  - p99 > 2s for 5s", "  @@- burn_rate{checkout} > 14.4", "no objective is called checkout in"),
     "half a ratio": in_scenario("{process: shop, measure: rss}", "@@{bad: a}", "without `total`"),
     "an indicator with a known name": in_scenario("  rss: {", "@@  rps: {command: [a]}\n  rss: {", "rps is a word of the language"),
     "a url without a scheme": in_scenario('"http://$shop.address/metrics"', '@@"$shop.address/metrics"', "is no url"),

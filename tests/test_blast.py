@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from runner.blast import Budget, Front, Surroundings, leaves
 from runner.cli.planning import described
 from runner.cli.possible import Here, sample, table
 from runner.errors import Mistake, OperationFailed
@@ -15,10 +14,11 @@ from runner.faults.nodes import DrainNode
 from runner.faults.record import Instance, Pod
 from runner.faults.workloads import Restart, Scale
 from runner.language import read_environment, read_scenario
-from runner.permissions import rights
 from runner.places import Cluster, Engine, Post
-from runner.plan import work_out
-from runner.scouting import made_up
+from runner.planning.blast import Budget, Front, Surroundings, leaves
+from runner.planning.permissions import rights
+from runner.planning.plan import work_out
+from runner.planning.scouting import made_up
 from runner.targets import lineup
 from runner.targets.lineup import Lineup, Whereabouts
 

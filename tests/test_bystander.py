@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 
-from runner.bystander import Bystander, controls
 from runner.errors import Place
 from runner.faults import KINDS
 from runner.faults.record import Instance
 from runner.plan_record import Window
 from runner.processes import state_of
+from runner.running.bystander import Bystander, controls
 from runner.scenario import FaultUse
 from tests.victims import program, until
 

@@ -18,7 +18,7 @@ def test_a_container_runs_and_is_gone_afterwards(engine):
     with container(engine) as made:
         assert made.exec_run(["echo", "here"]).output == b"here\n"
         made.pause()
-    assert made.id not in [each.id for each in engine.containers.list(all=True)]
+    assert made.id not in [each.id for each in engine.containers.list(all=True, ignore_removed=True)]
 
 
 def test_pods_run_and_are_gone_afterwards(cluster):

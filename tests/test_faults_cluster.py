@@ -23,9 +23,9 @@ from runner.faults.workloads import Restart, Scale
 from runner.operations import Context, perform
 from runner.operations.record import Act, Afar, AfarGone, Operation, Reading
 from runner.places import Cluster, Post
+from runner.planning.scouting import _looked_at
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.scenario import Helper, Pods, TargetSpec
-from runner.scouting import _looked_at
 from runner.targets import pods as pod_targets
 from tests import fingerprints, helper_image
 from tests.cluster_api import trust

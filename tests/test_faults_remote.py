@@ -283,7 +283,7 @@ def test_a_container_is_killed_in_the_life_that_was_meant_and_started_again():
 def test_three_ways_to_kill_a_pod_are_three_different_things():
     delete, evict, sigkill = (Kill(how=how).compile(pod()) for how in ("delete", "evict", "sigkill"))
     assert Kill().compile(pod()) == delete
-    for steps, verb in ((delete, "delete-pod"), (evict, "evict-pod")):
+    for steps, verb, end in ((delete, "delete-pod", "gone"), (evict, "evict-pod", "ending")):
         (do,) = steps.do
         assert isinstance(do, KubeCall)
         assert (do.verb, do.name, do.uid, do.namespace) == (verb, "web-1", "pod-uid", "shop")
@@ -291,7 +291,7 @@ def test_three_ways_to_kill_a_pod_are_three_different_things():
         assert isinstance(undo, Await)
         assert (undo.check.kind, undo.check.name, undo.check.uid) == ("deployment", "web", "web-uid")
         assert undo.within < steps.deadline
-        assert steps.confirm[0].expect == "gone"
+        assert steps.confirm[0].expect == end
     assert afar(sigkill).do[0].signal == "KILL"
     assert afar(sigkill).post.shape == "process"
     assert isinstance(sigkill.undo[0], AfarGone)

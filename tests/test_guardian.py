@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from runner.errors import GuardianLost, OperationFailed, Refused
 from runner.guardian import messages, surroundings
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
-from runner.guardian.orders import Perform
+from runner.guardian.orders import Done, Holding, Perform, Want
 from runner.guardian.rollback import rollback
 from runner.guardian.spare import Spare
 from runner.guardian.state import MachineLock, armed_runs, journal_of
@@ -315,6 +316,35 @@ def test_without_any_hand_the_guardian_undoes_by_itself(stage):
     assert [reading.ok for reading in spare.results[0].readings] == [True, True]
     assert not stage.stopped
     assert "no hand can be started" in told[0].problem
+
+
+@pytest.mark.parametrize(("holds", "started"), [(False, range(9, 13)), (True, range(17, 30))])
+def test_a_hand_that_will_be_back_is_not_replaced_and_one_that_holds_is(holds, started):
+    """Sixteen tasks at once, eight hands for them and one kept for undos."""
+    me = processes.identify(os.getpid())
+    operation = Ballast(size=4096) if holds else CheckProcess(expect="running", process=me)
+    told, hands = [], []
+    pool = Pool("r", tell=told.append, inherited={}, score="0")
+    born, pool.start_hand = pool.start_hand, lambda: hands.append(born()) or hands[-1]
+    pool.want(Want(9, 1))
+    try:
+        _serve(pool, lambda: sum(hand.warm for hand in hands) == 9)
+        for task in range(16):
+            pool.perform(Perform(task, (operation,), "do"))
+        _serve(pool, lambda: sum(isinstance(event, Done | Holding) for event in told) == 16)
+        assert len(hands) in started
+    finally:
+        pool.close(SOON)
+
+
+def _serve(pool, enough):
+    """Do for a pool what the guardian's loop does, until it is enough."""
+    until = time.monotonic() + SOON
+    while not enough():
+        assert time.monotonic() < until
+        for ready in select.select(pool.sockets, [], [], 0.05)[0]:
+            pool.readable(ready)
+        pool.tend()
 
 
 def test_a_guardian_with_a_defect_undoes_all_and_its_runner_hears_of_it(stage):

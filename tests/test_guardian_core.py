@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -91,6 +92,22 @@ def test_armed_is_said_only_when_the_way_back_is_on_disk_and_a_hand_is_warm(desk
     desk.feed(orders.Written(desk.of(orders.Write)[-1].ticket))
     assert not desk.says(messages.IsArmed)
     desk.feed(orders.Hands(1))
+    assert desk.says(messages.IsArmed)
+
+
+def test_hands_are_warm_before_the_acts_that_are_expected_come(desk):
+    desk.feed(messages.Expect(acts=50))
+    warm = desk.of(orders.Want)[-1]
+    assert (warm.ready, warm.reserve) == (24, 0)
+    for number in range(50):
+        desk.feed(messages.Arm(act=act(f"a{number}"), request=number + 1))
+    assert max(want.ready for want in desk.of(orders.Want)) == warm.ready
+
+
+def test_an_act_that_cannot_be_undone_needs_no_hand_for_it(desk):
+    desk.feed(orders.Hands(0))
+    desk.feed(messages.Arm(act=msgspec.structs.replace(act("a"), undo=()), request=1))
+    desk.feed(orders.Written(desk.of(orders.Write)[-1].ticket))
     assert desk.says(messages.IsArmed)
 
 

@@ -1,6 +1,7 @@
 """Helpers on an engine: whoever dies, falls silent or is removed, what was done at the target is undone."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from runner import cgroups
 from runner.errors import OperationFailed
 from runner.helper import look
+from runner.helper.protocol import Orders, Say, line, read_report
 from runner.operations.record import (
     CheckTable,
     Cut,
@@ -195,6 +197,17 @@ def test_a_target_that_was_started_again_is_clean(holder, target):
     assert held.gone().ok
     assert limit(target) == "max"
     assert none_left(held)
+
+
+@pytest.mark.parametrize(("more", "why"), [(b"", "hung up"), (line(Say(say="undo")), "told")])
+def test_what_was_called_off_before_it_began_is_never_done(post, target, more, why):
+    """It takes a while until a helper runs: who gave the orders may be dead by then."""
+    orders = Orders(role="hand", post=post, do=DO, undo=UNDO)
+    helper = [sys.executable, "-m", "runner.helper"]
+    done = subprocess.run(helper, input=line(orders) + more, capture_output=True, timeout=30)
+    reports = [read_report(text) for text in done.stdout.splitlines()]
+    assert [(report.state, report.why) for report in reports] == [("ready", ""), ("clean", why)], done
+    assert not hurt(target)
 
 
 def test_what_cannot_be_done_is_undone_and_says_why(holder, target):

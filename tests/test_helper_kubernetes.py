@@ -16,6 +16,8 @@ import yaml
 from runner import cgroups
 from runner.errors import OperationFailed
 from runner.helper import look
+from runner.helper.pods import pod_of
+from runner.helper.posting import labels_of, name_of
 from runner.operations import Context, perform
 from runner.operations.record import AfarGone, KubeCall, Run, TableGone, WriteFile
 from runner.places import Cluster, Post
@@ -23,7 +25,7 @@ from runner.remote.kubernetes import ClusterClient
 from runner.remote.records import leftovers
 from tests.afar_parts import RUN, UNDO, Holder, time_until
 from tests.cluster_api import trust
-from tests.cluster_parts import container_of, deployment, namespace, pods
+from tests.cluster_parts import container_of, deployment, namespace, pods, until
 from tests.helper_image import build
 
 
@@ -177,6 +179,28 @@ def test_a_pod_that_is_gone_has_nothing_left_to_undo(holder, post, target, clust
     held.let_go()
     assert held.gone().ok
     assert none_left(cluster, held)
+
+
+def test_helpers_whose_poster_died_before_it_gave_orders_undo_and_none_is_left(post, cluster):
+    """Nobody attached to them, so nobody's hanging up would end them."""
+    client, pods_of = ClusterClient(post.cluster), f"/api/v1/namespaces/{post.namespace}/pods"
+
+    def posted(role):
+        labels = labels_of(RUN, "idle", role)
+        client.post(pods_of, pod_of(post, name_of(RUN, "idle", role), labels))
+
+    def left():
+        return cluster.core.list_namespaced_pod(post.namespace, label_selector=f"squall.run={RUN}").items
+
+    gone = AfarGone(run=RUN, act="idle", post=post, undo=UNDO)
+    for role in ("hand", "warden"):
+        posted(role)
+    until(lambda: all(each.status.phase == "Running" for each in left()))
+    assert "hand helper undid it (when told)" in perform(gone, Context()).evidence
+    assert left() == []
+    posted("undo")  # of an undo that was cut short before anything was on record
+    assert "nothing is left there" in perform(gone, Context()).evidence
+    assert left() == []
 
 
 def test_a_missing_namespace_says_how_to_make_it(holder, post):

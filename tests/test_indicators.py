@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,8 +20,8 @@ from runner.indicators import Sampler
 from runner.indicators.http import at_path
 from runner.indicators.sampler import probe_of
 from runner.processes import identify, pids
-from runner.scenario import Connection, Environment, Indicator, Managed, TargetSpec
-from runner.targets import assign_ports
+from runner.scenario import Connection, Indicator
+from tests import scraped
 
 PLACE = Place(file="x.yaml", line=9)
 
@@ -94,6 +93,21 @@ def test_a_number_is_found_at_its_path(site):
     assert [each.value for each in read("http", url=url, query="a.b[0].c")] == [42.0]
 
 
+def test_how_much_is_valid_is_read_from_one_answer(site):
+    (reading,) = read("http", url=site.answer("/s", {"good": 7, "all": 8}), valid="good", total="all")
+    assert (reading.valid, reading.total, reading.bad) == (7.0, 8.0, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [({"good": 9, "all": 8}, "9 valid of 8 cannot be"), ({"good": -1, "all": 8}, "-1 valid of 8 cannot be"),
+     ({"good": 0, "all": 0}, "the total is 0"), ({"good": 1}, "has no 'all'")],
+)  # fmt: skip
+def test_a_ratio_that_cannot_be_is_no_data(site, told, says):
+    with pytest.raises(ProbeFailed, match=says):
+        read("http", url=site.answer("/s", told), valid="good", total="all")
+
+
 def test_a_ratio_is_read_from_one_answer(site):
     (reading,) = read("http", url=site.answer("/s", {"bad": 1, "all": 8}), bad="bad", total="all")
     assert (reading.bad, reading.total) == (1.0, 8.0)
@@ -162,6 +176,49 @@ def test_a_server_that_drips_its_answer_is_given_up(site):
 
 def test_a_command_prints_its_number():
     assert read("command", argv=("echo", " 12.5 "))[0].value == 12.5
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "parts"),
+    [
+        ("498 500", "valid", {"valid": 498.0, "total": 500.0}),
+        ("2 500", "bad", {"bad": 2.0, "total": 500.0}),
+        ('{"valid": 498, "total": 500, "took": 3}', "valid", {"valid": 498.0, "total": 500.0}),
+        ('{"total": 500, "bad": 0}', "bad", {"bad": 0.0, "total": 500.0}),
+    ],
+)
+def test_a_command_counts_a_part_of_a_total(text, counts, parts):
+    (reading,) = read("command", argv=("echo", text), counts=counts)
+    assert {part: getattr(reading, part) for part in parts} == parts
+    assert reading.value is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("498", "echo printed '498', `VALID TOTAL` or JSON of both is wanted"),
+        ("1 2 3", "`VALID TOTAL` or JSON"),
+        ("", "echo printed ''"),
+        ("all good", "echo printed 'all', a number is wanted"),
+        ("nan 5", "is nan"),
+        ("6 5", "6 valid of 5 cannot be"),
+        ("0 0", "the total is 0: nothing was there to count"),
+        ('{"bad": 1, "total": 5}', "JSON of both is wanted"),
+        ('{"valid": [1], "total": 5}', "a number is wanted"),
+        ('{"valid": true, "total": 5}', "a number is wanted"),
+        ("{valid: 1}", "no JSON"),
+    ],
+)
+def test_a_command_that_counts_nothing_is_no_data(text, says):
+    with pytest.raises(ProbeFailed, match=says):
+        read("command", argv=("echo", text), counts="valid")
+
+
+def test_a_command_runs_where_it_was_written_to(tmp_path):
+    (tmp_path / "seven").write_text("7")
+    assert read("command", argv=("cat", "seven"), cwd=str(tmp_path))[0].value == 7.0
+    with pytest.raises(ProbeFailed, match="cannot be started"):
+        read("command", argv=("cat", "seven"), cwd=str(tmp_path / "gone"))
 
 
 @pytest.mark.parametrize(
@@ -454,45 +511,10 @@ def exporter():
 @pytest.fixture(scope="module")
 def prometheus(exporter, tmp_path_factory):
     """A real Prometheus that scrapes the exporter every second; its url."""
-    binary = shutil.which("prometheus")
-    if binary is None:
-        if os.environ.get("SQUALL_REQUIRE") == "1":
-            pytest.fail("no prometheus binary here, and SQUALL_REQUIRE=1")
-        pytest.skip("no prometheus binary here: apt-get install prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
-    target = f"127.0.0.1:{exporter.server.server_port}"
-    scrape = {"job_name": "x", "static_configs": [{"targets": [target]}]}
-    timing = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    (folder / "c.yml").write_text(json.dumps({"global": timing, "scrape_configs": [scrape]}))
-    spec = TargetSpec(name="p", place=PLACE, managed=Managed(command=("$port",), port="auto"))
-    port = assign_ports(Environment(name="e", path="/e", targets={"p": spec}))["p"][0]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={folder}/c.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield _scraped(f"http://127.0.0.1:{port}", folder / "log")
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _scraped(url: str, log: Path) -> str:
-    deadline = now() + 30
-    while now() < deadline:
-        try:
-            if ask(url, query="sum(jobs_total)"):
-                return url
-        except ProbeFailed:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])
+    with scraped.prometheus(folder, f"127.0.0.1:{exporter.server.server_port}") as url:
+        eventually(url, lambda found: found.value, query="sum(jobs_total)")
+        yield url
 
 
 def ask(url, every=2.0, **parts):
@@ -530,6 +552,12 @@ def test_one_series_or_a_scalar_is_a_value(prometheus):
 def test_anything_but_one_number_is_no_data_and_says_what_came(prometheus, query, says):
     with pytest.raises(ProbeFailed, match=says):
         ask(prometheus, query=query)
+
+
+def test_a_ratio_of_nothing_is_no_data(prometheus):
+    with pytest.raises(ProbeFailed, match="total is 0: nothing happened"):
+        ask(prometheus, bad="vector(0)", total="vector(0)")
+    assert ask(prometheus, valid="vector(3)", total="vector(4)")[0].valid == 3.0
 
 
 def test_a_ratio_is_read_at_one_moment(prometheus):
@@ -598,6 +626,15 @@ def _fails(url, query):
     return False
 
 
+def test_an_answer_without_one_of_its_stores_is_no_data(exporter, tmp_path):
+    lost = {"remote_read": [{"url": "http://127.0.0.1:1/read", "read_recent": True}]}
+    with scraped.prometheus(tmp_path, f"127.0.0.1:{exporter.server.server_port}", **lost) as url:
+        with pytest.raises(ProbeFailed, match="Prometheus warned: remote_read"):
+            ask(url, query="sum(jobs_total) or vector(1)")
+        with pytest.raises(ProbeFailed, match="Prometheus warned"):
+            counting(url).read()
+
+
 def test_a_warning_of_prometheus_is_no_data(site):
     answer = {
         "status": "success",
@@ -634,3 +671,71 @@ def test_a_command_carries_the_mark_of_its_run_and_is_found_if_the_runner_dies()
         "r7",
     )
     assert made.read()[0].value == 1.0
+
+
+# --- objectives: the growth of counters ------------------------------------------------------------------------
+
+
+def counting(prometheus, bad='jobs_total{queue="b"}', total="jobs_total", **more):
+    connections = {"prometheus": Connection(url=prometheus)}
+    return probe("prometheus", connections, every=2.0, bad=bad, total=total, counters=True, **more)
+
+
+def test_events_are_counted_over_all_series_and_a_restart_loses_none(prometheus, exporter):
+    made, seen = counting(prometheus, bad='jobs_total{queue="a"}'), []
+
+    def events():
+        try:
+            seen.extend((each.bad, each.total) for each in made.read())
+        except ProbeFailed as failed:
+            assert "total did not grow: no event was counted" in str(failed)  # noqa: PT017 - it may have grown
+        return tuple(map(sum, zip(*seen, strict=True))) if seen else (0, 0)
+
+    assert made.read() == []  # growth needs two looks
+    exporter.numbers["jobs"] += 4
+    _until(lambda: events() == (4, 4))
+    exporter.numbers["jobs"] = 3  # the process started again
+    _until(lambda: events() == (7, 7))
+    exporter.numbers["jobs"] = 10
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("queries", "says"),
+    [
+        (
+            {"bad": "no_such_total"},
+            "bad gave no series: is the target scraped, and does the metric exist before",
+        ),
+        ({"total": "no_such_total"}, "total gave no series"),
+        ({"total": "nothing"}, "total is nan"),
+        ({"bad": "jobs_total[1m]"}, "gave a matrix"),
+    ],
+)
+def test_an_objective_that_cannot_be_counted_is_no_data_and_says_why(prometheus, queries, says):
+    with pytest.raises(ProbeFailed, match=says):
+        counting(prometheus, **queries).read()
+
+
+def test_what_does_not_exist_before_its_first_event_may_be_written_as_none(prometheus):
+    made = counting(prometheus, bad="no_such_total or vector(0)")
+    assert made.read() == []
+    with pytest.raises(ProbeFailed, match="total did not grow"):
+        made.read()
+
+
+def test_an_objective_whose_target_is_no_longer_scraped_is_no_data(prometheus, exporter):
+    exporter.up, made = False, counting(prometheus)
+
+    def gone():
+        try:
+            made.read()
+        except ProbeFailed as failed:
+            return "did not grow" not in str(failed)
+        return False
+
+    try:
+        _until(gone)
+    finally:
+        exporter.up = True
+    eventually(prometheus, lambda found: found.value == 5.0, query='jobs_total{queue="b"}')

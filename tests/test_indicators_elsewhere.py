@@ -7,10 +7,10 @@ from runner.errors import Place
 from runner.faults.record import Instance, Pod
 from runner.indicators.elsewhere import Elsewhere
 from runner.places import Cluster, Engine
+from runner.running.victims import Victims
 from runner.scenario import Containers, Environment, TargetSpec
 from runner.targets.elsewhere import resolve
 from runner.targets.lineup import Lineup
-from runner.victims import Victims
 from tests.cluster_parts import container, pods, until
 
 PLACE = Place(file="x.yaml", line=1)

@@ -14,7 +14,8 @@ from runner.errors import Mistake, Place, Refused
 from runner.faults import KINDS
 from runner.language import parse_assertion, read_environment, read_scenario, schema
 from runner.language.document import parse_document
-from runner.language.shapes import FaultShape, LoadShape, ScenarioShape
+from runner.language.schema import environment_schema
+from runner.language.shapes import FaultShape, IndicatorShape, LoadShape, ObjectiveShape, ScenarioShape
 from runner.language.substitution import Scope
 from runner.scenario import Anchor, Found, LinkSpec, Pick, Ready, Scenario, Stage
 
@@ -301,6 +302,13 @@ def test_a_command_may_hurt_a_target_that_is_only_a_url(folder: Path):
     assert (scenario.faults[0].fault.do, scenario.faults[0].fault.cwd) == (("a",), str(folder))
 
 
+@pytest.mark.parametrize(
+    ("written", "confidence"), [("", 0.95), ("confidence: 99%\n", 0.99), ("confidence: none\n", 0.0)]
+)
+def test_a_scenario_says_how_sure_its_findings_must_be(folder: Path, written: str, confidence: float):
+    assert read_part(folder, "after: 15s\n", f"after: 15s\n{written}").confidence == confidence
+
+
 # assertions
 
 
@@ -312,7 +320,9 @@ def test_a_command_may_hurt_a_target_that_is_only_a_url(folder: Path):
         ("rps >= 50/s", Term(name="rps", text="rps"), {"op": ">=", "bound": Bound(value=50.0, text="50/s")}),
         ("in_flight < 10 over 5s for 1m", Term(name="in_flight", text="in_flight"), {"over": 5.0, "lasting": 60.0}),
         ("p95 < 80 ms over 5 s", Term(name="quantile", quantile=0.95, text="p95"), {"over": 5.0, "bound": Bound(value=0.08, text="80 ms")}),
-        ("mean within 10% of before", Term(name="mean", text="mean"), {"within": 0.1}),
+        ("mean within 10% of before", Term(name="mean", text="mean"), {"within": 0.1, "confidence": None}),
+        ("mean within 10% of before (confidence none)", Term(name="mean", text="mean"), {"within": 0.1, "confidence": 0.0}),
+        ("rps > 5/s over 5s (confidence 99.5%)", Term(name="rps", text="rps"), {"over": 5.0, "confidence": 0.995}),
         ("no data{rss} for 5s", Term(name="rss", text="no data"), {"no_data": 5.0}),
         ("no data for 1m", Term(name="", text="no data"), {"no_data": 60.0}),
         ("rss < 256MiB", Term(name="rss", text="rss"), {"bound": Bound(value=256 * 1024**2, text="256MiB")}),
@@ -431,11 +441,6 @@ def test_variables_are_kept_by_reference(folder: Path, monkeypatch: pytest.Monke
     assert b"s3cret" not in msgspec.json.encode(environment)
 
 
-def test_what_a_later_version_knows_is_accepted_and_not_kept(folder: Path):
-    write(folder, DESIGN, LOCAL + "objectives: {checkout: {target: 99.9%}}\nprice: 0.3264 USD/h\n")
-    assert read(folder)
-
-
 def test_ports_may_be_auto(folder: Path):
     write(
         folder,
@@ -486,6 +491,18 @@ def test_the_schema_knows_every_key_and_every_kind():
     for word, kind in KINDS.items():
         assert set(kinds[word]["properties"]) == _keys(FaultShape) | _keys(kind)
     assert made["additionalProperties"] is False
+    assert all(
+        word in made["properties"]["expect"]["description"] for word in ("cost", "burn_rate{", "trend of")
+    )
+    [indicator] = [
+        value for key, value in made["properties"]["indicators"]["patternProperties"].items() if key != "^x-"
+    ]
+    assert set(indicator["properties"]) == _keys(IndicatorShape)
+    there = environment_schema()["properties"]
+    assert there["price"]["description"] == "0.3264 USD/h"
+    [objective] = [v for k, v in there["objectives"]["patternProperties"].items() if k != "^x-"]
+    assert set(objective["properties"]) == _keys(ObjectiveShape)
+    assert set(objective["required"]) == {"target", "over", "bad", "total"}
     assert _keys(LoadShape) == set(made["properties"]["load"]["anyOf"][0]["properties"])
 
 
@@ -502,3 +519,28 @@ def test_a_typo_in_any_key_is_answered_with_that_key(folder: Path):
             read(folder)
         answered += f"did you mean {key}?" in str(caught.value)
     assert answered == len(known) >= 20
+
+
+def test_one_knob_can_be_turned_without_touching_the_file(folder):
+    path = folder / "x.yaml"
+    here = read_environment("local", path)
+    [turned] = read_scenario(path, here, {}, {"faults.slow-store.delay": "120ms"})
+    [plain] = read_scenario(path, here, {})
+    delays = [
+        next(use.fault.delay for use in one.faults if use.name == "slow-store") for one in (plain, turned)
+    ]
+    assert delays == [0.08, 0.12]
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("faults.slow-stor.delay", "slow-stor is no mapping here; did you mean slow-store?"),
+        ("title.x", "title is no"),
+    ],
+)
+def test_a_knob_that_is_not_there_is_a_mistake_with_its_place(folder, path, what):
+    file = folder / "x.yaml"
+    with pytest.raises(Mistake, match=re.escape(what)) as raised:
+        read_scenario(file, read_environment("local", file), {}, {path: "1s"})
+    assert raised.value.place.line > 0

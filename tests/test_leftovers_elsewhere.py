@@ -10,8 +10,8 @@ import pytest
 
 from runner import cgroups
 from runner.errors import Place
-from runner.leftovers import leftovers
 from runner.places import Cluster, Post
+from runner.running.leftovers import leftovers
 from runner.scenario import Environment, Helper, Pods, TargetSpec
 from tests.afar_parts import RUN, Holder, time_until
 from tests.cluster_parts import namespace, pods

@@ -233,8 +233,9 @@ def test_ramps_are_followed_by_users_and_by_arrivals(show, target):
         for slot, n in chunk.offered
         for _ in range(n)
     )
-    assert abs(by_second[0] - 25) <= 4
-    assert abs(by_second[1] - 75) <= 9
+    # a slot is 100 ms: what a second takes from its neighbours is a slot's arrivals at its edges, 5 and 10
+    assert abs(by_second[0] - 25) <= 6
+    assert abs(by_second[1] - 75) <= 11
 
 
 MIXED = """

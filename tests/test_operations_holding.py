@@ -40,8 +40,11 @@ def busy(request):
 
 
 def _wanted(process: Identity) -> float:
-    """Seconds that its busiest thread ran or waited for a CPU: what it would have without other load (schedstat)."""
-    return max(_of_threads(process))
+    """Seconds that its threads ran or waited for a CPU: at least what it would have without other load (schedstat).
+
+    The sum, for they take turns: whoever waits for the interpreter's lock waits for no CPU.
+    """
+    return sum(_of_threads(process))
 
 
 def _of_threads(process: Identity) -> list[float]:

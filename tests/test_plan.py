@@ -4,7 +4,7 @@ import pytest
 
 from runner.errors import Mistake
 from runner.language import read_environment, read_scenario
-from runner.plan import timed_stages, work_out
+from runner.planning.plan import timed_stages, work_out
 from runner.targets import instance_names
 
 ENVIRONMENT = """

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from runner.cli import VERBS
+from runner.errors import Place
 from runner.faults import KINDS
-from runner.language import read_environment, read_scenario
+from runner.language import parse_assertion, read_environment, read_scenario
 from runner.language.faults import platform_of
 from runner.verdict.record import Outcome
 
@@ -15,19 +16,21 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def block(language, number):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
+def block(language, words):
+    """The one block of that language that holds *words*."""
+    [found] = [each for each in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if words in each]
+    return found
 
 
 def test_ci_runs_the_readmes_test_command_word_for_word():
-    assert block("sh", 1).strip() in (ROOT / ".ci" / "run").read_text()
+    assert block("sh", "pytest").strip() in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_scenario_and_the_environment_of_the_readme_are_read(tmp_path):
     (tmp_path / "shoppers.py").write_text((ROOT / "scenarios" / "shoppers.py").read_text())
     (tmp_path / "environments").mkdir()
-    (tmp_path / "readme.yaml").write_text(block("yaml", 0))
-    (tmp_path / "environments" / "local.yaml").write_text(block("yaml", 1))
+    (tmp_path / "readme.yaml").write_text(block("yaml", "hypothesis:"))
+    (tmp_path / "environments" / "local.yaml").write_text(block("yaml", "upstream:"))
     local = read_environment("local", tmp_path / "readme.yaml")
     [scenario] = read_scenario(tmp_path / "readme.yaml", local, {})
     assert [use.name for use in scenario.faults] == ["kill-one", "slow-store"]
@@ -40,7 +43,7 @@ def test_the_scenario_and_the_environment_of_the_readme_are_read(tmp_path):
 
 def test_the_environment_of_containers_and_pods_is_read(tmp_path):
     file = tmp_path / "there.yaml"
-    file.write_text(block("yaml", 2))
+    file.write_text(block("yaml", "context: staging"))
     there = read_environment(str(file), tmp_path / "any.yaml")
     assert [platform_of(spec) for spec in there.targets.values()] == [
         "pod",
@@ -49,6 +52,14 @@ def test_the_environment_of_containers_and_pods_is_read(tmp_path):
         "container",
         "wire",
     ]
+
+
+def test_every_halt_of_the_readme_is_read():
+    lines = [line.strip() for line in block("yaml", "no data for 10s").splitlines() if "- " in line]
+    rules = [re.split(r"\s+#", line.removeprefix("- "))[0] for line in lines]
+    assert len(rules) == 7
+    for rule in rules:
+        assert parse_assertion(rule, "", "halt", Place("README.md", 1)).text == rule
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,7 +26,7 @@ from runner.report.series import grouped_quantiles, over_time
 from runner.report.svg import draw
 from runner.report.words import clock, quantity
 from runner.timeline import ActChanged, Event, HaltPulled, Sample
-from runner.verdict.record import Finding, Outcome
+from runner.verdict.record import Change, Finding, Outcome
 from tests.made_run import MadeRun, make_run, verdict
 
 CANARY = "<img src=x onerror=alert(1)>\"'&{{7*7}} javascript:alert(2)\x1b[31m\x00\u202e\ud800"
@@ -120,6 +120,41 @@ def test_the_page_has_every_finding_and_fault_with_value_limit_and_evidence(tmp_
     assert "by runner" in page.text
     assert "squall run" in page.text
     assert "logs/shop.1.log" in page.text
+
+
+UNSURE = Finding(
+    assertion="p95 < 150ms", when="after", outcome="inconclusive", reason="p95 was 41 ms: cannot tell, needs about 90 more requests",
+    value=0.041, limit=0.15, unit="seconds", low=0.031, high=None, confidence=0.95, requests=600, effect=12.0,
+    needed_requests=90, needed_seconds=1.5, changed_at=("end of slow-store",),
+)  # fmt: skip
+CHANGES = (
+    Change(at=35.0, what="p95", unit="seconds", before=0.04, after=0.128, cause="start of slow-store"),
+    Change(at=52.0, what="error_rate", unit="share", before=0.0, after=0.12),
+)
+
+
+def test_every_report_says_the_interval_and_what_the_requests_tell(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, MadeRun(findings=(UNSURE,), outcome=Outcome.INCONCLUSIVE))
+    page = Page(page_of(folder))
+    for told in (page.text, (folder / "report.txt").read_text(), (folder / "junit.xml").read_text()):
+        assert "95 %: 31 ms to no upper end" in told
+        assert "tell as much as 50" in told
+        assert "needs about 90 more requests" in told
+    assert "changed at end of slow-store" in page.text
+
+
+def test_changes_are_marked_in_the_figures_and_told_with_their_cause(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, MadeRun(changes=CHANGES))
+    source = visible(page_of(folder))
+    latency = source[source.index('id="latency-0"') : source.index('id="errors-0"')]
+    errors = source[source.index('id="errors-0"') : source.index('id="throughput-0"')]
+    assert "p95 40 ms to 128 ms at +20.0 s: start of slow-store" in latency
+    assert "start of slow-store" not in errors
+    assert "error_rate 0 % to 12 % at +37.0 s: nothing that was done explains it" in errors
+    assert ">?</text>" in errors
+    told = (folder / "report.txt").read_text()
+    assert "+20.0 s  p95 40 ms to 128 ms: start of slow-store" in told
+    assert "+37.0 s  error_rate 0 % to 12 %: nothing that was done explains it" in told
 
 
 def test_the_page_can_be_used_without_eyes(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_full_disk_halts_the_run_and_says_so(place):
 
 def test_a_defect_of_our_own_undoes_everything_and_has_its_own_exit_code(place):
     scenario = place.scenario(PAUSE % "30s")
-    broken = "import runner.injection as i; i.Injection._read = lambda self, acts: 1 / 0; from runner.cli import main; main()"
+    broken = "import runner.running.injection as i; i.Injection._read = lambda self, acts: 1 / 0; from runner.cli import main; main()"
     code = subprocess.run(
         [sys.executable, "-P", "-c", broken, *map(str, place.run_arguments(scenario))],
         env=place.variables, cwd=place.folder, capture_output=True, text=True, timeout=60,

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from runner.operations.kernel import kernel_features
 from tests.fingerprints import difference, of_label
 from tests.runs import ROOT, Workplace, left_of
 
@@ -100,7 +101,7 @@ def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(eng
 
 
 def test_latency_where_the_kernel_lacks_netem_is_refused_before_anything_is_touched(engine, direct, place):
-    if subprocess.run(["modprobe", "-n", "sch_netem"], capture_output=True, check=False).returncode == 0:
+    if "netem" in kernel_features():
         pytest.skip("this kernel has netem")
     place.environment = ROOT / "scenarios/environments/docker-wire.yaml"
     scenario = place.scenario("  slow: {kind: latency, target: store-link, delay: 50ms, at: 0s, for: 2s}")

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from tests.cluster_parts import emptied, until
-from tests.fingerprints import difference, of_namespace, of_nodes
-from tests.runs import ROOT, Workplace, left_of
+from tests.cluster_parts import container_of, deployment, emptied, frozen, until
+from tests.fingerprints import difference, of_cgroup, of_namespace, of_nodes
+from tests.runs import ROOT, Workplace, injected, left_of
 from tests.test_run_docker import CODES, SCENARIOS, check_faults
 
 pytestmark = pytest.mark.timeout(240)
@@ -96,3 +96,65 @@ def test_the_way_between_two_pods_is_cut_in_the_kernel_and_whole_again(engine, c
         assert difference(before, of_shop(engine, cluster)) == []
     finally:
         kubectl("apply", "-f", "scenarios/shop/kubernetes.yaml")
+
+
+@pytest.fixture
+def cramping(engine, cluster, image, place):
+    """A run that squeezes the memory of a pod of its own, up to where it is done; what it was like before; a look."""
+    with deployment(cluster, replicas=1, image="busybox:local") as made:
+        space = made.metadata.namespace
+        [pod] = cluster.core.list_namespaced_pod(space, label_selector="app=web").items
+        pid = engine.api.inspect_container(container_of(pod))["State"]["Pid"]
+        there = f"kubeconfig: {cluster.kubeconfig}, context: {cluster.context}, namespace: {space}"
+        place.environment.write_text(
+            f"targets: {{web: {{kubernetes: {{{there}, workload: deployment/web}}}}}}\n"
+            f"helper: {{image: '{image}', namespace: {space}, lease: 3s}}\n"
+        )
+        scenario = place.folder / "cramped.yaml"
+        scenario.write_text(
+            "title: The API server hangs in the middle of a fault\nbefore: 1s\nafter: 1s\n"
+            "faults: {cramped: {kind: memory, target: web, limit: 64MiB, at: 0s, for: 60s}}\n"
+            "indicators: {answer: {command: [echo, '42'], every: 500ms}}\nexpect: [always: answer == 42]\n"
+        )
+        before = of_cgroup(pid)
+        process = place.start(*place.run_arguments(scenario))
+        try:
+            place.wait_for_event(injected, timeout=60)
+            assert difference(before, of_cgroup(pid))
+            yield process, lambda: not difference(before, of_cgroup(pid))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_an_api_server_that_hangs_halts_the_run_and_the_helpers_undo_without_it(place, cramping):
+    process, well = cramping
+    with frozen("kube-apiserver"):
+        until(well, within=15)
+        place.wait_for_event(lambda event: event["event"] == "halt", timeout=20)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3, output
+    assert "cramped was lost on web.0" in output.splitlines()[-1]
+    [fault] = place.verdict()["faults"]
+    assert "was not heard for 3 s" in fault["evidence"]
+    assert fault["dirty"] == ""
+    clean = [event for event in place.events() if event.get("fault") and event.get("state") == "clean"]
+    assert "when its lease was over" in clean[0]["evidence"]
+
+
+@pytest.mark.long
+def test_as_long_as_the_api_server_hangs_nobody_calls_it_clean_and_a_rollback_does_so_afterwards(
+    place, cramping
+):
+    process, well = cramping
+    with frozen("kube-apiserver"):
+        until(well, within=15)
+        output, _ = process.communicate(timeout=150)
+    assert process.returncode == 5, output
+    assert "nobody can tell us whether it is undone" in output
+    assert "run squall rollback when it can be reached" in output
+    assert well()
+    code, output = place.squall("rollback", "--env", place.environment, "--yes")
+    assert code == 0, output
+    assert "cramped/0/web.0 is clean" in output
+    assert place.squall("rollback", "--yes") == (0, "nothing is armed on this machine\n")

@@ -36,7 +36,7 @@ def test_all_of_it_works_on_a_stock_kernel():
     tests = [*(str(HERE / name) for name in FILES), "-k", f"{wanted}not real_container"]
     inside = ["env", "SQUALL_REQUIRE=1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest"]
     done = subprocess.run(
-        [vm, *inside, "-p", "pytest_timeout", "-q", "-s", *tests],
+        [vm, *inside, "-p", "pytest_timeout", "-p", "xdist.plugin", "-q", "-s", *tests],
         capture_output=True, text=True, timeout=SECONDS + 30, env={**os.environ, "VM_SECONDS": str(SECONDS)},
     )  # fmt: skip
     print("\n".join(line for line in done.stdout.splitlines() if "asked" in line or "passed" in line))

@@ -13,7 +13,7 @@ MODULES = sorted((ROOT / "runner").rglob("*.py"))
 
 # A room may import from its own level and from those before it, never from a later one.
 LEVELS = [
-    {"errors", "units", "clock", "shown", "version", "places"},
+    {"errors", "units", "clock", "shown", "version", "places", "planning", "running"},
     {
         "operations.record",
         "operations.record_base",
@@ -22,29 +22,67 @@ LEVELS = [
         "operations.record_post",
         "operations.record_remote",
     },
-    {"processes", "cgroups", "faults", "assertions"},
+    {"processes", "cgroups", "faults", "assertions", "comparison"},
     {"scenario", "timeline", "load.frames", "load.histogram"},
     {"plan_record", "verdict.record"},
+    {"search_record"},
     {"remote", "helper.protocol", "helper.posting", "helper.on_engine", "helper.on_cluster", "helper.pods"},
     {"links"},
     {"operations"},
-    {"language", "targets", "helper", "indicators", "load", "guardian", "statistics", "record"},
-    {"limits", "permissions", "blast"},
-    {"plan", "live", "halts", "verdict"},
-    {"acts", "report", "view", "brake", "control", "crowds"},
-    {"watch", "injection", "bystander", "victims", "drawing", "scouting", "clearance", "neighbours"},
-    {"conductor", "leftovers", "preparation"},
+    {
+        "language",
+        "targets",
+        "helper",
+        "indicators",
+        "load",
+        "guardian",
+        "statistics",
+        "record",
+        "planning.calibration",
+    },
+    {"planning.limits", "planning.permissions", "planning.blast"},
+    {
+        "planning.plan",
+        "live",
+        "halts",
+        "verdict",
+        "planning.earlier",
+        "planning.endings",
+        "planning.expected",
+        "planning.proofs",
+        "planning.foresight",
+    },
+    {"running.acts", "report", "view", "running.brake", "running.control", "running.crowds"},
+    {"running.decider"},
+    {
+        "running.watch",
+        "running.injection",
+        "running.bystander",
+        "running.victims",
+        "running.drawing",
+        "planning.scouting",
+        "planning.clearance",
+        "planning.neighbours",
+    },
+    {"running.conductor", "running.leftovers", "planning.preparation"},
+    {"running.carrying"},
+    {"trials"},
+    {"searching"},
     {"cli", "pytest_plugin"},
 ]
 PURE = (
     "faults/",
     "statistics/",
     "verdict/",
-    "plan.py",
+    "planning/plan.py",
     "plan_record.py",
-    "limits.py",
-    "permissions.py",
-    "blast.py",
+    "planning/endings.py",
+    "planning/expected.py",
+    "planning/proofs.py",
+    "planning/foresight.py",
+    "planning/limits.py",
+    "planning/permissions.py",
+    "planning/blast.py",
     "assertions.py",
     "report/figures",
 )
@@ -108,7 +146,8 @@ def test_every_module_says_what_it_is_for(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["runner", "runner.cli", "runner.cli.running", "runner.pytest_plugin", "runner.conductor"]
+    "module",
+    ["runner", "runner.cli", "runner.cli.running", "runner.pytest_plugin", "runner.running.conductor"],
 )
 def test_importing_squall_brings_in_neither_locust_nor_gevent(module):
     code = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"

@@ -12,7 +12,7 @@ import yaml
 from runner.errors import OperationFailed, Refused
 from runner.language import read_environment
 from runner.places import Cluster
-from runner.preparation import prepare
+from runner.planning.preparation import prepare
 from runner.remote.kubernetes import ClusterClient
 from runner.targets.elsewhere import resolve
 from runner.targets.lineup import Lineup, Whereabouts

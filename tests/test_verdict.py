@@ -538,6 +538,17 @@ def test_recovery_of_a_kill_counts_from_the_injection():
     assert finding.start == pytest.approx(10.01)
 
 
+def test_recovery_of_a_kill_counts_anew_from_the_undo_that_starts_it_again():
+    finding = recovered(12.0, kind="injection", relapse=(21.2, 23.6))
+    assert (finding.outcome, finding.value) == ("held", 4.0)
+    assert "after the undo" in finding.reason
+
+
+def test_what_never_recovered_from_a_kill_before_its_undo_counts_from_the_injection():
+    finding = recovered(22.0, kind="injection")
+    assert (finding.outcome, finding.value) == ("broken", 12.0)
+
+
 def test_recovery_is_nothing_where_the_steady_state_was_never_broken():
     assert recovered(15.0).value == 0
 

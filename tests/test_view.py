@@ -16,7 +16,7 @@ import pytest
 from runner.live import HaltReading, IndicatorReading, RequestRow, Snapshot
 from runner.plan_record import Plan
 from runner.report.sentences import Narrator
-from runner.timeline import Event, HaltPulled, Note, Sample, StageBegun
+from runner.timeline import Event, EvidenceSeen, HaltPulled, Note, Sample, StageBegun
 from runner.verdict.record import Outcome
 from runner.view import choose
 from runner.view.canvas import ASCII, Canvas, Glyphs
@@ -251,6 +251,38 @@ def test_a_halt_rule_that_is_near_shows_it() -> None:
     assert rows[0].count("█") == 8
     assert rows[1].count("█") == 10
     assert "tripping" in rows[1]
+
+
+def test_a_halt_rule_with_a_confidence_shows_its_evidence() -> None:
+    sure = HaltReading(
+        "error_rate > 1% (confidence 99%)", 0.02, 0.01, "share", log10_evidence=1.0, log10_needed=2.0
+    )
+    [row] = [row for row in drawn(ZERO + 25, 120, 40, halts=(sure,)) if row.startswith("halt if")]
+    assert row.count("█") == 5
+    assert "now E = 10 of 100 needed" in row
+
+
+def test_evidence_is_told_only_as_it_grows() -> None:
+    narrator = Narrator()
+    seen = [0.1, 0.7, 0.7, 0.4, 0.9, 1.9, 0.2]
+    told = [
+        narrator.tell(
+            EvidenceSeen(
+                at=1.0,
+                rule="r",
+                log10=log10,
+                needed=2.0,
+                bad=3,
+                requests=40,
+                since=0.0,
+                limit=0.01,
+                effect=1.0,
+            )
+        )
+        for log10 in seen
+    ]
+    assert [one is not None for one in told] == [False, True, False, False, True, True, False]
+    assert told[1] == ("evidence for `r`: E = 5.01 of 100 needed, by 3 bad of 40 requests", "warn")
 
 
 def test_a_probe_that_fails_is_told_once_and_once_when_it_works_again() -> None:

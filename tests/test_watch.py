@@ -9,9 +9,9 @@ import time
 import pytest
 
 from runner import clock
-from runner.brake import Brake, Halted
-from runner.control import Control
-from runner.watch import SIGNALS, Watch, Watched
+from runner.running.brake import Brake, Halted
+from runner.running.control import Control
+from runner.running.watch import SIGNALS, Watch, Watched
 
 LONG = 30.0
 

@@ -14,6 +14,16 @@ from runner.errors import SquallError
 VERBS = {
     "run": ("runner.cli.running", "Carry scenarios out and give a verdict (the main job)."),
     "plan": ("runner.cli.planning", "Show what a run would do and undo, to whom, when; touches nothing."),
+    "aa": (
+        "runner.cli.calibrating",
+        "Run with faults off, again and again: what is noise, and what do halts do.",
+    ),
+    "compare": (
+        "runner.cli.comparing",
+        "Say whether a variant does as well as a baseline, by pairs of runs.",
+    ),
+    "capacity": ("runner.cli.searching", "Find the highest rate at which the expectations hold."),
+    "margin": ("runner.cli.searching", "Find the largest fault that the expectations still bear."),
     "rollback": ("runner.cli.undoing", "Undo what interrupted runs left armed; safe to repeat."),
     "halt": ("runner.cli.undoing", "Stop a run from another terminal."),
     "judge": ("runner.cli.reading", "Judge a report folder again from its record."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from runner.errors import Refused
@@ -16,6 +18,16 @@ environment_option = click.option(
 )
 settings_option = click.option(
     "--set", "settings", multiple=True, metavar="K=V", help="Set a parameter; a comma list is a sweep."
+)
+report_option = click.option(
+    "--report",
+    "reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    help="Folder of the records (reports).",
+)
+resume_option = click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="FOLDER", help="Go on with what was interrupted."
 )
 
 

@@ -9,11 +9,14 @@ import click
 import msgspec
 
 from runner.cli.options import environment_option, settings_of, settings_option
+from runner.cli.proving import proving
+from runner.halts.meaning import meaning_of
 from runner.operations.record import Act, Afar, AfarGone, Await, CheckAfar, Operation
-from runner.permissions import posts
 from runner.places import Post
 from runner.plan_record import Plan
-from runner.preparation import prepare
+from runner.planning.earlier import earlier
+from runner.planning.permissions import posts
+from runner.planning.preparation import prepare, slug
 from runner.shown import shown
 
 
@@ -21,14 +24,28 @@ from runner.shown import shown
 @click.argument("scenario", type=click.Path(path_type=Path))
 @environment_option
 @settings_option
+@click.option(
+    "--report",
+    "reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    help="Folder of earlier records: what they tell of noise and pace (reports).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
-def plan_verb(scenario: Path, environment: str, settings: tuple[str, ...], as_json: bool) -> int:
+def plan_verb(
+    *, scenario: Path, environment: str, settings: tuple[str, ...], reports: Path, as_json: bool
+) -> int:
     """Show what a run of SCENARIO would do and undo, to whom, when. Executes and touches nothing."""
+    from runner.planning.foresight import with_foresight  # noqa: PLC0415 - scipy: only where a plan is printed
+
     for prepared in prepare(scenario, environment=environment, settings=settings_of(settings)):
+        plan = with_foresight(
+            prepared.plan, earlier(reports / slug(prepared.plan.scenario.name), prepared.plan)
+        )
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(prepared.plan), indent=1))
+            click.echo(msgspec.json.format(msgspec.json.encode(plan), indent=1))
         else:
-            for line in described(prepared.plan):
+            for line in described(plan):
                 click.echo(shown(line))
     return 0
 
@@ -55,6 +72,7 @@ def described(plan: Plan) -> Iterator[str]:
         for act in harm.acts:
             yield from _operations(plan, act)
     yield from _evidence(plan)
+    yield from proving(plan)
     if plan.executes:
         yield ""
         yield "Executes code that the scenario and environment bring"
@@ -166,6 +184,12 @@ def _evidence(plan: Plan) -> Iterator[str]:
         yield f"  {assertion.when.text or assertion.when.kind}: {assertion.text}"
     for assertion in scenario.halt:
         yield f"  halt: {assertion.text}"
+        if meaning := meaning_of(assertion, plan):
+            yield f"        {meaning}"
+    if (compare := scenario.compare) is not None:
+        sides = "both arms of this run" if compare.arms else f"{compare.pairs} pairs of two environments"
+        margins = ", ".join(f"{margin.term.text} {margin.text}" for margin in compare.margins)
+        yield f"  compare {compare.when.text}, {sides}: {margins}"
 
 
 def _promise(plan: Plan) -> str:

@@ -16,9 +16,9 @@ from runner.language import usual_places
 from runner.operations.kernel import kernel_features
 from runner.operations.record import Identity, Spawn
 from runner.places import Cluster, Engine, Post
+from runner.planning.scouting import made_up
 from runner.remote.docker import EngineClient
 from runner.remote.kubernetes import ClusterClient
-from runner.scouting import made_up
 from runner.units import EXAMPLES, Quantity, parse
 
 PLATFORMS = ("process", "link", "container", "pod", "node", "wire")

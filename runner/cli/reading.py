@@ -9,9 +9,10 @@ import msgspec
 
 from runner.errors import RecordUnreadable
 from runner.plan_record import Plan
-from runner.record import Record
+from runner.record import TRIALS, Record
 from runner.report import last_line, write_reports
 from runner.shown import shown
+from runner.verdict.compared import Comparison
 from runner.verdict.judge import judge
 from runner.verdict.record import Verdict
 
@@ -21,7 +22,11 @@ _folder = click.argument("folder", metavar="REPORT", type=click.Path(path_type=P
 @click.command("judge")
 @_folder
 def judge_verb(folder: Path) -> int:
-    """Judge REPORT again from its record; writes verdict.json and exits as the run would."""
+    """Judge REPORT again from its record; writes verdict.json (of a comparison, all of it) and exits as it did."""
+    if (folder / TRIALS).exists():
+        comparison = _compared(folder)
+        click.echo(shown(f"{comparison.outcome.value}: {comparison.sentence}, {folder}"))
+        return comparison.outcome.exit_code
     verdict = judge(_plan(folder), Record.load(folder))
     (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
     click.echo(last_line(verdict, folder))
@@ -31,7 +36,11 @@ def judge_verb(folder: Path) -> int:
 @click.command("report")
 @_folder
 def report_verb(folder: Path) -> int:
-    """Write report.txt, report.html and junit.xml of REPORT again."""
+    """Write report.txt, report.html and junit.xml of REPORT again; of a comparison, its own."""
+    if (folder / TRIALS).exists():
+        _compared(folder)
+        click.echo(shown(str(folder / "comparison.html")))
+        return 0
     write_reports(folder)
     click.echo(shown(str(folder / "report.html")))
     return 0
@@ -57,6 +66,12 @@ def list_verb(reports: Path) -> int:
     if not found:
         click.echo(f"no runs in {reports}")
     return 0
+
+
+def _compared(folder: Path) -> Comparison:
+    from runner.trials.swap import judged_again  # noqa: PLC0415 - what runs campaigns is slow to import
+
+    return judged_again(folder)
 
 
 def _plan(folder: Path) -> Plan:

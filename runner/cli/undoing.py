@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from runner import clock
-from runner.control import ask_to_halt
 from runner.errors import OperationFailed
 from runner.guardian.rollback import rollback
 from runner.guardian.state import MachineLock, armed_runs, state_folder
+from runner.running.control import ask_to_halt
 from runner.shown import shown
 
 
@@ -48,7 +48,7 @@ def _here() -> bool:
 def _there(name: str, *, sure: bool) -> bool:
     """What the engines and clusters of an environment say; a record there may be anybody's, so people decide."""
     from runner.language import read_environment  # noqa: PLC0415 - most rollbacks need no environment
-    from runner.leftovers import leftovers  # noqa: PLC0415 - the same
+    from runner.running.leftovers import leftovers  # noqa: PLC0415 - the same
 
     place = read_environment(name, Path("scenarios") / "any.yaml")
     try:

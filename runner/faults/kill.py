@@ -8,16 +8,15 @@ import msgspec
 
 from runner.errors import Refused
 from runner.faults.afar import afar
+from runner.faults.meant import WORKLOADS, the_pod, the_workload
 from runner.faults.record import Fault, Instance, Steps
-from runner.faults.subjects import WORKLOADS, engine_of, pod_of, process_of, suited
+from runner.faults.subjects import engine_of, pod_of, process_of, suited
 from runner.operations.record import (
     Await,
     CheckContainer,
-    CheckKube,
     CheckProcess,
     CheckTarget,
     DockerCall,
-    KubeCall,
     Operation,
     Signal,
     SignalTarget,
@@ -116,38 +115,17 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
         )
 
     def _pod(self, instance: Instance) -> Steps:
-        pod = pod_of(instance, "kill")
-        do = KubeCall(
-            cluster=pod.cluster,
-            verb="evict-pod" if self.how == "evict" else "delete-pod",
-            kind="pod",
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-        )
-        gone = CheckKube(
-            cluster=pod.cluster,
-            kind="pod",
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-            expect="gone",
-        )
+        pod, evicted = the_pod(instance, "kill"), self.how == "evict"
         return Steps(
-            do=(do,), undo=self._workload_back(instance), confirm=(gone,), deadline=COMES_BACK + _MARGIN
+            do=(pod.call("evict-pod" if evicted else "delete-pod"),),
+            undo=self._workload_back(instance),
+            confirm=(pod.check("ending" if evicted else "gone"),),
+            deadline=COMES_BACK + _MARGIN,
         )
 
     def _sigkill(self, instance: Instance) -> Steps:
         """The kubelet starts the container of the same pod again: that pod is awaited."""
-        pod = pod_of(instance, "kill")
-        back = CheckKube(
-            cluster=pod.cluster,
-            kind="pod",
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-            expect="ready",
-        )
+        back = the_pod(instance, "kill").check("ready")
         steps = afar(
             instance,
             "process",
@@ -171,12 +149,4 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             raise Refused(
                 f"{instance.name}: the pod {pod.name} {owner}, so nobody may bring it back; write restart: never"
             )
-        whole = CheckKube(
-            cluster=pod.cluster,
-            kind=word,  # type: ignore[arg-type]  # one of WORKLOADS
-            namespace=pod.namespace,
-            name=name,
-            uid=pod.workload_uid,
-            expect="ready",
-        )
-        return (Await(check=whole, within=COMES_BACK),)
+        return (Await(check=the_workload(instance, "kill").check("ready"), within=COMES_BACK),)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from runner.errors import Refused
 from runner.faults.afar import afar
+from runner.faults.meant import the_node
 from runner.faults.record import Fault, Instance, Pod, Steps
 from runner.faults.subjects import in_cluster, pod_of, suited
 from runner.operations.record import CheckDrained, CheckKube, Drain, KubeCall
@@ -83,14 +84,13 @@ class Taint(_NodeFault, frozen=True, kw_only=True, tag="taint"):
                 f"{instance.name}: node {node.node} has a taint {self.key}:{self.effect} already; choose another key"
             )
         value = {"key": self.key, "effect": self.effect} | ({"value": self.value} if self.value else {})
-        text, cluster = json.dumps(value, sort_keys=True), in_cluster(node.cluster)
-        meant = {"cluster": cluster, "kind": "node", "name": node.node, "uid": node.node_uid}
+        text, meant = json.dumps(value, sort_keys=True), the_node(instance, "taint")
         return afar(
             instance,
             "api",
-            do=(KubeCall(verb="taint", value=text, **meant),),  # type: ignore[arg-type]
-            undo=(KubeCall(verb="taint", value="", expect=text, gone_is_fine=True, **meant),),  # type: ignore[arg-type]
-            confirm=(CheckKube(expect="taint", value=text, **meant),),  # type: ignore[arg-type]
+            do=(meant.call("taint", text),),
+            undo=(meant.call("taint", expect=text, gone_is_fine=True),),
+            confirm=(meant.check("taint", text),),
         )
 
     def does(self) -> str:
@@ -103,9 +103,9 @@ def _closing(instance: Instance, node: Pod) -> tuple[KubeCall, KubeCall, CheckKu
         raise Refused(
             f"{instance.name}: node {node.node} is cordoned already; choose another, or uncordon it first"
         )
-    meant = {"cluster": in_cluster(node.cluster), "kind": "node", "name": node.node, "uid": node.node_uid}
+    meant = the_node(instance, "cordon")
     return (
-        KubeCall(verb="cordon", value="true", expect="false", **meant),  # type: ignore[arg-type]
-        KubeCall(verb="cordon", value="false", expect="true", gone_is_fine=True, **meant),  # type: ignore[arg-type]
-        CheckKube(expect="cordon", value="true", **meant),  # type: ignore[arg-type]
+        meant.call("cordon", "true", expect="false"),
+        meant.call("cordon", "false", expect="true", gone_is_fine=True),
+        meant.check("cordon", "true"),
     )

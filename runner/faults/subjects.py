@@ -7,8 +7,6 @@ from runner.faults.record import Fault, Instance, Pod
 from runner.operations.record import Identity
 from runner.places import Cluster, Engine
 
-WORKLOADS = ("deployment", "statefulset", "daemonset")  # what can be waited for, restarted and scaled by us
-
 
 def process_of(instance: Instance, kind: str) -> Identity:
     """The process of *instance*. Raises Refused where it has none."""
@@ -53,17 +51,6 @@ def pod_of(instance: Instance, kind: str) -> Pod:
     if instance.pod is None:
         raise Refused(f"{instance.name}: {kind} needs a pod; choose a target that has `kubernetes`")
     return instance.pod
-
-
-def workload_of(instance: Instance, kind: str) -> tuple[str, str]:
-    """Kind and name of what owns the pod. Raises Refused where that is nothing that we know."""
-    word, _, name = pod_of(instance, kind).workload.partition("/")
-    if word not in WORKLOADS or not name:
-        owner = f"is owned by {word}/{name}" if word else "is owned by nothing"
-        raise Refused(
-            f"{instance.name}: {kind} needs the pod of a deployment, stateful set or daemon set; this one {owner}"
-        )
-    return word, name
 
 
 def in_cluster(cluster: Cluster) -> Cluster:

@@ -7,9 +7,10 @@ from typing import ClassVar
 from runner.errors import Refused
 from runner.faults.afar import afar
 from runner.faults.kill import COMES_BACK, STOPS
+from runner.faults.meant import the_pod, the_workload
 from runner.faults.record import Fault, Instance, Steps
-from runner.faults.subjects import engine_of, in_cluster, pod_of, suited, workload_of
-from runner.operations.record import Await, CheckContainer, CheckKube, DockerCall, KubeCall
+from runner.faults.subjects import engine_of, pod_of, suited
+from runner.operations.record import Await, CheckContainer, DockerCall
 
 _MARGIN = 5.0
 
@@ -41,21 +42,11 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
         return Steps(do=(do,), undo=(runs,), confirm=(ended,), deadline=STOPS)
 
     def _rollout(self, instance: Instance) -> Steps:
-        pod, (word, name) = pod_of(instance, "restart"), workload_of(instance, "restart")
-        meant = {"cluster": pod.cluster, "kind": word, "namespace": pod.namespace, "name": name}
-        meant["uid"] = pod.workload_uid
-        gone = CheckKube(
-            cluster=pod.cluster,
-            kind="pod",
-            namespace=pod.namespace,
-            name=pod.name,
-            uid=pod.uid,
-            expect="gone",
-        )
+        pod, workload = the_pod(instance, "restart"), the_workload(instance, "restart")
         return Steps(
-            do=(KubeCall(verb="restart", **meant),),  # type: ignore[arg-type]
-            undo=(Await(check=CheckKube(expect="ready", **meant), within=COMES_BACK),),  # type: ignore[arg-type]
-            confirm=(gone,) if pod.name else (),
+            do=(workload.call("restart"),),
+            undo=(Await(check=workload.check("ready"), within=COMES_BACK),),
+            confirm=(pod.check("gone"),) if pod.name else (),
             deadline=COMES_BACK + _MARGIN,
         )
 
@@ -75,20 +66,18 @@ class Scale(Fault, frozen=True, kw_only=True, tag="scale"):
 
     def compile(self, instance: Instance) -> Steps:
         suited(self, instance)
-        pod, (word, name) = pod_of(instance, "scale"), workload_of(instance, "scale")
-        if word == "daemonset":
+        pod, workload = pod_of(instance, "scale"), the_workload(instance, "scale", inside=True)
+        if workload.kind == "daemonset":
             raise Refused(f"{instance.name}: a daemon set has a pod on each node, and no number to change")
         if pod.replicas == self.replicas:
             raise Refused(f"{instance.name}: {pod.workload} asks for {self.replicas} replicas already")
         old, new = str(pod.replicas), str(self.replicas)
-        meant = {"cluster": in_cluster(pod.cluster), "kind": word, "namespace": pod.namespace, "name": name}
-        meant["uid"] = pod.workload_uid
         return afar(
             instance,
             "api",
-            do=(KubeCall(verb="scale", value=new, expect=old, **meant),),  # type: ignore[arg-type]
-            undo=(KubeCall(verb="scale", value=old, expect=new, gone_is_fine=True, **meant),),  # type: ignore[arg-type]
-            confirm=(CheckKube(expect="scale", value=new, **meant),),  # type: ignore[arg-type]
+            do=(workload.call("scale", new, expect=old),),
+            undo=(workload.call("scale", old, expect=new, gone_is_fine=True),),
+            confirm=(workload.check("scale", new),),
         )
 
     def does(self) -> str:

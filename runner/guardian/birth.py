@@ -26,6 +26,7 @@ class Hand:
     task: Perform | None = None
     dying: str = ""
     since: float = field(default_factory=clock.now)
+    given: float = 0.0  # when it got its task
 
 
 class Birth:

@@ -164,6 +164,10 @@ class GuardianClient:
         with contextlib.suppress(GuardianLost):
             self._send(messages.Beat())
 
+    def expect(self, acts: int) -> None:
+        """Say how many acts will be injected at once, ahead of time: hands need some to be warm. Raises GuardianLost."""
+        self._send(messages.Expect(acts=acts))
+
     def copy_journal(self, to: Path) -> None:
         """Put a redacted copy of the journal where the report is; without one the report says less."""
         with contextlib.suppress(OSError):

@@ -76,7 +76,7 @@ class Core:
         self._numbers = itertools.count(1)
         self._sweeps: list[Sweep] = []
         self._idle, self._no_hands = 0, ""
-        self._wanted = Want(0, 0)
+        self._wanted, self._expected = Want(0, 0), 0
         self._bye: int | None = None
         self._purging = False
         self._halted: float = math.inf  # the lowest rank from which everything is or was undone
@@ -127,9 +127,9 @@ class Core:
             case Hands():
                 self._idle, self._no_hands = event.idle, event.problem or self._no_hands
             case Done():
-                self._tell(lambda life: life.done(event.task, event.readings, event.problem, now))
+                self._tell(lambda life: life.done(event, now))
             case Lost():
-                self._tell(lambda life: life.done(event.task, (), event.why, now))
+                self._tell(lambda life: life.done(Done(event.task, (), event.why, lost=True), now))
             case Holding():
                 self._tell(lambda life: life.held(event.task, event.readings))
             case RunnerGone():
@@ -154,6 +154,8 @@ class Core:
                     life.undo(request, now)
             case messages.UndoAll():
                 self._sweep(event.request, event.rank_at_least)
+            case messages.Expect():
+                self._expected = event.acts
             case messages.Bye():
                 self._bye = event.request
                 self._sweep(0, ALL)
@@ -266,15 +268,16 @@ class Core:
         self._orders.append(Finish(dirty, self._bye or 0, left))
 
     def _reserve(self) -> int:
-        """Warm hands that undos may need at once: one for each fault; what was merely started shares a few."""
-        lives = [life for life in self.acts.values() if life.state != "clean"]
+        """Warm hands that undos may need at once: one for each fault with one; what was merely started shares a few."""
+        lives = [life for life in self.acts.values() if life.state != "clean" and life.act.undo]
         started = sum(life.act.rank <= 0 for life in lives)
         return min(MOST_HANDS, len(lives) - started + min(STOPPERS, started))
 
     def _want_hands(self) -> None:
         reserve = self._reserve()
         coming = sum(life.state in (None, "armed") for life in self.acts.values())
-        want = Want(reserve + min(SURPLUS, coming), reserve)
+        expected = min(MOST_HANDS, self._expected) + min(SURPLUS, self._expected)
+        want = Want(max(reserve + min(SURPLUS, coming), expected), reserve)
         if want != self._wanted and not self.taken_over:
             self._wanted = want
             self._orders.append(want)

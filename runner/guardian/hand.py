@@ -12,6 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
+from runner.errors import OutOfReach
 from runner.guardian.messages import PACKET, HandReady, LetGo, Task, TaskDone, TaskHeld, pack, read_to_hand
 from runner.operations import Context, Held, perform
 from runner.operations.record import Reading
@@ -105,8 +106,8 @@ class Hand:
         try:
             return min((held.tick() for held in self._held), default=math.inf)
         except Exception as error:  # noqa: BLE001 - what cannot be held any more is over, and the guardian told
-            problem = self.let_go() or str(error)
-            self._guardian.send(pack(TaskDone(task=self._task, readings=(), problem=problem)))
+            problem, lost = self.let_go() or str(error), isinstance(error, OutOfReach)
+            self._guardian.send(pack(TaskDone(task=self._task, readings=(), problem=problem, lost=lost)))
             return math.inf
 
 

@@ -29,6 +29,7 @@ from runner.operations.record import Spawn
 
 AGAIN = 0.5  # seconds before another try to start a hand
 PATIENCE = 0.5  # seconds that an undo waits for a hand before it is done without one
+BRIEF = 1.0  # seconds that a hand whose task holds nothing is waited for, before another is started
 
 
 class Pool:
@@ -54,7 +55,9 @@ class Pool:
     @property
     def next_look(self) -> float:
         """Seconds until tend() has something to do by itself."""
-        return 0.01 if self._ended else 0.1 if self._waiting or self._missing() > 0 else 60.0
+        if self._ended:
+            return 0.01
+        return 0.1 if self._waiting or self._returning() or self._missing() > 0 else 60.0
 
     def want(self, order: Want) -> None:
         """Keep so many warm."""
@@ -157,7 +160,22 @@ class Pool:
 
     def _missing(self) -> int:
         cold = sum(not hand.warm and not hand.dying for hand in self._hands.values())
-        return self._want.ready + min(len(self._waiting), 4) - len(self._idle()) - cold
+        returning = self._returning()
+        more = max(0, min(len(self._waiting), 4) - returning)
+        return self._want.ready + more - len(self._idle()) - cold - returning
+
+    def _returning(self) -> int:
+        """How many hands are busy with what will soon be over: starting others would only be in their way.
+
+        None as long as an undo waits: that waits for nobody.
+        """
+        if self._waiting and self._waiting[0][0].purpose == "undo":  # undos stand first
+            return 0
+        now = clock.now()
+        return sum(
+            hand.task is not None and not hand.dying and now < hand.given + BRIEF and not _keeps(hand.task)
+            for hand in self._hands.values()
+        )
 
     def _start(self) -> bool:
         """Start one hand; where the kernel refuses, say so and try again later."""
@@ -192,7 +210,7 @@ class Pool:
         return clock.now() > since + PATIENCE or (not coming and clock.now() < self._failed_at + AGAIN)
 
     def _give(self, hand: Hand, order: Perform) -> None:
-        hand.task = order
+        hand.task, hand.given = order, clock.now()
         named = {name for step in order.operations if isinstance(step, Spawn) for name in step.listeners}
         names = tuple(sorted(named & self._inherited.keys()))
         task = Task(
@@ -220,7 +238,7 @@ class Pool:
                 starts, hand.task = _starts(hand.task), None
                 if starts:  # its children shall be ours, and nothing of theirs the next task's
                     self._hang_up(hand)
-                self._tell(Done(said.task, said.readings, said.problem))
+                self._tell(Done(said.task, said.readings, said.problem, said.lost))
 
     def _hang_up(self, hand: Hand) -> None:
         hand.dying = "it did its work"
@@ -247,6 +265,11 @@ class Pool:
             return False
         self._tell(Lost(hand.task.task, hand.dying))
         return True
+
+
+def _keeps(order: Perform) -> bool:
+    """Whether the hand that performs it will not be there for another task afterwards."""
+    return _starts(order) or any(step.holds for step in order.operations)
 
 
 def _starts(order: Perform) -> bool:

@@ -63,6 +63,7 @@ class Ledger:
             by=by,
             evidence=change.evidence,
             remedy=change.remedy,
+            early=change.early,
         )
         if by != "runner" and self._report:
             self._writer.append(self._report / "guardian.jsonl", _encoder.encode(event) + b"\n")

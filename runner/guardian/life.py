@@ -8,7 +8,19 @@ from collections.abc import Callable
 import msgspec
 
 from runner.guardian import journal, messages
-from runner.guardian.orders import ActState, Change, Kill, Order, Perform, Purpose, Release, Say, Write
+from runner.guardian.orders import (
+    ActState,
+    Change,
+    Done,
+    Early,
+    Kill,
+    Order,
+    Perform,
+    Purpose,
+    Release,
+    Say,
+    Write,
+)
 from runner.guardian.remedy import remedy
 from runner.operations.record import Act, CheckProcess, Operation, Reading, Spawn
 
@@ -30,7 +42,7 @@ class Life:
         self._holding = False
         self._stuck = False  # the hand that did it could not be ended in time
         self._final = False  # the running undo began after nothing could land any more
-        self._failures = 0
+        self._failures, self._why = 0, ""  # undos that failed, and the last reason
         self._injector = 0
         self._waiting: list[int] = []
         self._confirming: dict[int, int] = {}
@@ -81,11 +93,12 @@ class Life:
         """Say once more how it ended."""
         self._emit(Say(msgspec.structs.replace(self._outcome, request=request)))
 
-    def done(self, task: int, readings: tuple[Reading, ...], problem: str, now: float) -> bool:
+    def done(self, end: Done, now: float) -> bool:
         """Take the end of a task; False where it is none of ours (any more)."""
-        problem = problem or "; ".join(reading.evidence for reading in readings if reading.ok is False)
+        task, readings = end.task, end.readings
+        problem = end.problem or "; ".join(reading.evidence for reading in readings if reading.ok is False)
         if task == self.doing:
-            self._do_ended(readings, problem, now)
+            self._do_ended(readings, problem, now, early="lost" if end.lost else "over")
         elif task == self.undoing:
             self._undo_ended(readings, problem, now)
         elif (request := self._confirming.pop(task, None)) is not None:
@@ -128,13 +141,13 @@ class Life:
             self._retry_at = math.inf
             self._pass(now)
 
-    def _do_ended(self, readings: tuple[Reading, ...], problem: str, now: float) -> None:
+    def _do_ended(self, readings: tuple[Reading, ...], problem: str, now: float, *, early: Early) -> None:
         self.doing, self._do_by, self._let_go_by = None, math.inf, math.inf
         held, self._holding = self._holding, False
         if self.state == "injecting" and not problem:
             self._injected(readings)
         elif self.state == "injecting" or (self.state == "injected" and held):
-            self._fail(problem or "it was let go", readings, now)
+            self._fail(problem or "it was let go", readings, now, early=early)
         elif self.state == "undoing":
             self._final = self._stuck = False  # whatever undo runs now began too early to count
             self._pass(now)
@@ -146,9 +159,9 @@ class Life:
         self._turn("injected", _sentence(readings))
         self._emit(Say(messages.Injected(request=self._injector, readings=readings)))
 
-    def _fail(self, problem: str, readings: tuple[Reading, ...], now: float) -> None:
+    def _fail(self, problem: str, readings: tuple[Reading, ...], now: float, *, early: Early = "") -> None:
         injecting = self.state == "injecting"
-        self._turn("failed", problem)
+        self._turn("failed", problem, early="" if injecting else early)
         if injecting:
             self._emit(Say(messages.Failed(request=self._injector, reason=problem, readings=readings)))
         self._begin_undo(now)
@@ -198,7 +211,7 @@ class Life:
         task, self.undoing = self.undoing, None
         if task is not None:
             self._emit(Kill(task))
-            self._judge_failure("the undo hung", now)
+            self._judge_failure(f"the undo hung; before, {self._why}" if self._why else "the undo hung", now)
 
     def _undo_ended(self, readings: tuple[Reading, ...], problem: str, now: float) -> None:
         self.undoing, self._undo_by = None, math.inf
@@ -217,7 +230,7 @@ class Life:
             self._settle("clean", evidence)
 
     def _judge_failure(self, problem: str, now: float) -> None:
-        self._failures += 1
+        self._failures, self._why = self._failures + 1, problem
         if self._failures >= ATTEMPTS:
             self._settle("dirty", problem)
         else:
@@ -248,9 +261,9 @@ class Life:
         self._emit(Perform(task, operations, purpose, taken_over=self.taken_over))
         return task
 
-    def _turn(self, state: ActState, evidence: str = "", mend: str = "") -> None:
+    def _turn(self, state: ActState, evidence: str = "", mend: str = "", early: Early = "") -> None:
         self.state = state
-        self._emit(Change(self.act, state, evidence, mend))
+        self._emit(Change(self.act, state, evidence, mend, early))
         if state != "armed":
             self._emit(Write(journal.Turned(act=self.act.id, state=state, evidence=evidence)))
 

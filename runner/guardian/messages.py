@@ -74,11 +74,17 @@ class Beat(_Request, frozen=True, kw_only=True, tag="beat"):
     """The runner's watch loop turns."""
 
 
+class Expect(_Request, frozen=True, kw_only=True, tag="expect"):
+    """So many acts will be injected at once: their hands shall be warm by then."""
+
+    acts: int
+
+
 class Bye(_Request, frozen=True, kw_only=True, tag="bye"):
     """The run is over: undo what is left, close the journal, end."""
 
 
-Request = Hello | Listen | Adopt | Arm | Inject | Confirm | Undo | UndoAll | Beat | Bye
+Request = Hello | Listen | Adopt | Arm | Inject | Confirm | Undo | UndoAll | Beat | Expect | Bye
 
 
 class _Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
@@ -191,11 +197,12 @@ class HandReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class TaskDone(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
-    """The task is over; *problem* says which operation failed, if one did."""
+    """The task is over; *problem* says which operation failed, if one did. *lost*: what it held is out of reach."""
 
     task: int
     readings: tuple[Reading, ...]
     problem: str = ""
+    lost: bool = False
 
 
 class TaskHeld(msgspec.Struct, frozen=True, kw_only=True, tag="held"):

@@ -9,6 +9,9 @@ from runner.guardian import messages
 from runner.operations.record import Act, Operation, Reading
 
 ActState = Literal["armed", "injecting", "injected", "failed", "undoing", "clean", "dirty"]
+Early = Literal[
+    "", "over", "lost"
+]  # of failed: it had been injected, and ended by itself, or nobody can tell
 Purpose = Literal["do", "undo", "confirm"]
 
 
@@ -37,11 +40,12 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A task is over, with or without a problem; its hand can do nothing more about it."""
+    """A task is over, with or without a problem; its hand can do nothing more about it. *lost*: it is out of reach."""
 
     task: int
     readings: tuple[Reading, ...] = ()
     problem: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Tick:
 
 Event = (
     messages.Arm | messages.Inject | messages.Confirm | messages.Undo | messages.UndoAll | messages.Beat
+    | messages.Expect
     | messages.Bye | Written | WriteFailed | Hands | Done | Holding | Lost | RunnerGone | Purged | Tick
 )  # fmt: skip
 
@@ -101,6 +106,7 @@ class Change:
     state: ActState
     evidence: str = ""
     remedy: str = ""
+    early: Early = ""
 
 
 @dataclass(frozen=True, slots=True)

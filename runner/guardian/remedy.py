@@ -23,7 +23,14 @@ from runner.operations.record import (
 def remedy(act: Act) -> str:
     """Say what to type to undo *act* by hand."""
     steps = [step for operation in act.undo if (step := _step(operation))]
-    return f"undo {act.id} by hand: {'; then '.join(steps)}" if steps else f"look at {act.instance} by hand"
+    if not steps:
+        return f"look at {act.instance} by hand"
+    first = "run squall rollback when it can be reached, or " if _is_afar(act) else ""
+    return f"{first}undo {act.id} by hand: {'; then '.join(steps)}"
+
+
+def _is_afar(act: Act) -> bool:
+    return any(isinstance(operation, AfarGone) for operation in act.undo)
 
 
 def _step(operation: Operation) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.assertions import Operator, Term
+from runner.assertions import WHOLE_RUN, Operator, Term
 from runner.live.window import LiveWindow, Row
 from runner.load.frames import SLOT
 from runner.load.histogram import bucket, value
@@ -41,7 +41,7 @@ class LoadTerm:
     """Follows one term: a tally for all its requests, or one for each."""
 
     def __init__(self, term: Term, over: float | None) -> None:
-        self.term, self.seconds = term, LATELY if over is None else over
+        self.term, self.seconds = term, LATELY if over is None else math.inf if over >= WHOLE_RUN else over
         self.tallies: dict[str, Tally] = {} if term.selector.each else {"": Tally(self.seconds)}
         self._routes: list[tuple[Tally, bool] | None] = []  # by number of the key
         self._chosen: dict[tuple[str, str], bool] = {}  # load, request -> is a waiting one of this term
@@ -104,7 +104,7 @@ class LoadTerm:
             for slot, found in tally.by_slot.items()
             for place, count, bad in found
         ]
-        after = limit if term.name in _LATENCIES else self.seconds
+        after = limit if term.name in _LATENCIES else self._patience
         newest = max((worker.at for worker in window.workers.values()), default=at)
         marks += [
             (newest - age + after, count, True) for age, count in self.waiting(window, who) if age >= after
@@ -115,6 +115,11 @@ class LoadTerm:
             if requests >= ENOUGH and self._tipped(requests, bad, operator, limit):
                 return moment
         return at
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which a request without an answer counts as an error."""
+        return LATELY if math.isinf(self.seconds) else self.seconds
 
     def _chooses(self, load: str, request: str) -> bool:
         if (load, request) not in self._chosen:
@@ -151,7 +156,7 @@ class LoadTerm:
         return tally.quantile(q, buckets)
 
     def _share(self, tally: Tally, who: str, waiting: list[Waiting]) -> Level:
-        hung = sum(count for age, count in waiting if age >= self.seconds)
+        hung = sum(count for age, count in waiting if age >= self._patience)
         requests = tally.requests + hung
         if requests < ENOUGH:
             return Level(None, requests, who)

@@ -35,12 +35,20 @@ class Agent:
         if self._orders.role == "undo":
             return self._end("told")
         if self._orders.role == "hand":
+            if why := self._called_off():
+                return self._end(why)
             readings, problem = self._work.do()
             if problem:
                 tell(Report(state="failed", readings=readings, problem=problem))
                 return self._end("failed")
             tell(Report(state="done", readings=readings))
         return self._end(self._stay())
+
+    def _called_off(self) -> Why:
+        """Why nothing is to be done after all: starting took time, and who gave the orders may be gone by now."""
+        if any(say.say == "undo" for say in self._ears.listen(0)):
+            return "told"
+        return "signal" if self._ears.signalled else "hung up" if self._ears.ended else ""
 
     def _stay(self) -> Why:
         """Hold on until there is a reason to undo; what has come in is heard before the lease is judged."""

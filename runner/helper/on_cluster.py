@@ -41,11 +41,15 @@ class ClusterGround:
         self._await_running(name)
         for _ in range(TRIES):
             try:
-                return self._client.attach(self._post.namespace, name, CONTAINER)
+                return self.attach(name)
             except ApiError as error:
                 problem = error
                 select.select((), (), (), LOOK)
         raise problem
+
+    def attach(self, name: str) -> Stream:
+        """Attach to one that runs."""
+        return self._client.attach(self._post.namespace, name, CONTAINER)
 
     def standing(self, name: str) -> Literal["running", "ended", "gone"]:
         """Read whether it runs; a pod that waits to run may still do so."""

@@ -33,6 +33,10 @@ class EngineGround:
             raise
         return stream
 
+    def attach(self, name: str) -> Stream:
+        """Attach to one that runs."""
+        return self._client.attach(name)
+
     def standing(self, name: str) -> Literal["running", "ended", "gone"]:
         """Read whether it runs; one that was never started has ended."""
         try:

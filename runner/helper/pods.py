@@ -11,6 +11,8 @@ CONTAINER = "helper"
 GRACE = 10  # seconds to undo when the pod is deleted
 OUTER = 24 * 3600  # seconds after which the cluster ends a helper whatever else failed
 _CGROUPS = "/sys/fs/cgroup"
+_REQUESTS = {"cpu": "10m", "memory": "48Mi"}  # or the node's first victim under pressure would be who undoes
+# no limits: an undo must not be throttled, and what fills a disk of memory is counted as the helper's own
 
 
 def pod_of(post: Post, name: str, labels: dict[str, str]) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def _container(post: Post) -> dict[str, Any]:
         "image": post.image,
         "imagePullPolicy": "IfNotPresent",
         "command": [*COMMAND],
+        "resources": {"requests": _REQUESTS},
         "stdin": True,
         "stdinOnce": True,  # its input ends when we hang up, however we do
         "securityContext": {

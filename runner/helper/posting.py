@@ -28,6 +28,9 @@ class Ground(Protocol):
     def post(self, name: str, labels: dict[str, str]) -> Stream:
         """Create a helper, start it, attach to it. Raises OperationFailed."""
 
+    def attach(self, name: str) -> Stream:
+        """Attach to one that runs. Raises OperationFailed."""
+
     def standing(self, name: str) -> Standing:
         """Read whether a helper runs. Raises OperationFailed where that cannot be told."""
 

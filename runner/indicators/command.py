@@ -1,4 +1,4 @@
-"""Indicators that a command prints: one number on standard output, in time."""
+"""Indicators that a command prints: one number, or a part and its total, on standard output, in time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO
+from typing import IO, Literal
+
+import msgspec
 
 from runner.errors import ProbeFailed
-from runner.indicators.probe import Reading, finite
+from runner.indicators.probe import Reading, counted, finite
 from runner.processes import pids
 from runner.scenario import Indicator
 
@@ -26,14 +28,15 @@ class CommandProbe:
     def __init__(self, indicator: Indicator, run: str = "") -> None:
         argv = indicator.argv
         self._argv = (sys.executable, *argv[1:]) if argv[0] in ("python", "python3") else argv
-        self._timeout = indicator.every
+        self._timeout, self._counts = indicator.every, indicator.counts
+        self._cwd = indicator.cwd or None
         self._environment = os.environ | ({"SQUALL_RUN": run, "SQUALL_ROLE": "probe"} if run else {})
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._closed = False
 
     def read(self) -> list[Reading]:
-        """Run it to its end. Raises ProbeFailed where it fails, is late or prints no number."""
+        """Run it to its end. Raises ProbeFailed where it fails, is late or prints something else."""
         process = self._start()
         try:
             in_time = _ended(process.pid, self._timeout)
@@ -47,7 +50,10 @@ class CommandProbe:
             raise ProbeFailed(
                 f"{self._argv[0]} ended with {process.returncode}: {said[:_MOST] or 'it said nothing'}"
             )
-        return [Reading(value=_number(out.decode(errors="replace").strip(), self._argv[0]))]
+        text = out.decode(errors="replace").strip()
+        if self._counts:
+            return [_ratio(text, self._argv[0], self._counts)]
+        return [Reading(value=_number(text, self._argv[0]))]
 
     def close(self) -> None:
         """Kill a command under way; none starts any more."""
@@ -68,6 +74,7 @@ class CommandProbe:
                     stderr=subprocess.PIPE,
                     start_new_session=True,
                     env=self._environment,
+                    cwd=self._cwd,
                 )
             except OSError as error:
                 raise ProbeFailed(f"{self._argv[0]} cannot be started: {error.strerror}") from None
@@ -118,6 +125,22 @@ def _said(stream: IO[bytes] | None) -> bytes:
         return b""
     os.set_blocking(stream.fileno(), False)
     return stream.read(_PIPE) or b""
+
+
+def _ratio(text: str, who: str, counts: Literal["bad", "valid"]) -> Reading:
+    """Read `PART TOTAL`, or a JSON map that has both."""
+    words = text.split()
+    if text.startswith("{"):
+        try:
+            told = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raise ProbeFailed(f"{who} printed what is no JSON: {text[:_MOST]!r}") from None
+        words = [str(told[key]) for key in (counts, "total") if key in told]
+    if len(words) != 2:
+        raise ProbeFailed(
+            f"{who} printed {text[:_MOST]!r}, `{counts.upper()} TOTAL` or JSON of both is wanted"
+        )
+    return counted(_number(words[0], who), _number(words[1], who), counts=counts)
 
 
 def _number(text: str, who: str) -> float:

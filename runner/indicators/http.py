@@ -9,7 +9,7 @@ import msgspec
 
 from runner.errors import ProbeFailed
 from runner.indicators.fetch import Getter, origin
-from runner.indicators.probe import Reading, finite
+from runner.indicators.probe import Reading, counted, finite
 from runner.scenario import Indicator
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -33,7 +33,8 @@ class HttpProbe:
         except msgspec.DecodeError:
             raise ProbeFailed(f"{origin(asked.url)} answered what is no JSON: {body[:40]!r}") from None
         if asked.total:
-            return [Reading(bad=at_path(document, asked.bad), total=at_path(document, asked.total))]
+            part = at_path(document, asked.valid or asked.bad)
+            return [counted(part, at_path(document, asked.total), counts="valid" if asked.valid else "bad")]
         return [Reading(value=at_path(document, asked.query))]
 
     def close(self) -> None:

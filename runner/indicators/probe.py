@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = ""
     value: float | None = None
     bad: float | None = None
+    valid: float | None = None
     total: float | None = None
     buckets: dict[str, float] | None = None
     error: str = ""
@@ -29,6 +30,15 @@ class Probe(Protocol):
 
     def close(self) -> None:
         """End a reading under way and let go of everything; called from another thread."""
+
+
+def counted(part: float, total: float, *, counts: Literal["bad", "valid"]) -> Reading:
+    """Return the ratio of *part* to *total*. Raises ProbeFailed for what no count can be, and for a total of nothing."""
+    if not 0 <= part <= total * (1 + 1e-9):
+        raise ProbeFailed(f"{part:g} {counts} of {total:g} cannot be")
+    if total == 0:
+        raise ProbeFailed("the total is 0: nothing was there to count")
+    return Reading(bad=part, total=total) if counts == "bad" else Reading(valid=part, total=total)
 
 
 def finite(number: float, what: str) -> float:

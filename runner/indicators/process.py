@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 import psutil
 
 from runner.clock import lease_now
-from runner.errors import ProbeFailed
+from runner.errors import OperationFailed, ProbeFailed
 from runner.faults.record import Instance
+from runner.indicators.available import Available
 from runner.indicators.elsewhere import Elsewhere
 from runner.indicators.probe import Reading
+from runner.indicators.restarts import Restarts
 from runner.operations.record import Identity
 from runner.processes import identify, state_of
 from runner.scenario import Indicator
@@ -49,6 +51,26 @@ class ProcessProbe:
         if not living:
             raise ProbeFailed(f"{self._target}: none of its processes runs")
         return self._measure.read(_members(living))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class LifeProbe:
+    """Reads what the lives of a target's instances are: how often they began anew, how many of them can be used."""
+
+    def __init__(self, indicator: Indicator, instances: Callable[[str], Sequence[Instance]]) -> None:
+        self._target, self._instances = indicator.target, instances
+        self._measure = Restarts() if indicator.measure == "restarts" else Available()
+
+    def read(self) -> list[Reading]:
+        """Read now. Raises ProbeFailed where nobody is known."""
+        try:
+            return self._measure.read(self._instances(self._target))
+        except OperationFailed as error:  # nobody of the target runs, or nobody could be asked
+            if self._measure.known:
+                return self._measure.read(())
+            raise ProbeFailed(f"{self._target}: {error}") from error
 
     def close(self) -> None:
         """Nothing is held."""

@@ -44,23 +44,58 @@ class PrometheusProbe:
         self._indicator = indicator
         self._url = url.rstrip("/") + "/api/v1/query"
         self._getter = Getter(timeout=max(1.0, indicator.every), token=token)
-        self._growth = _Growth()
+        self._growth, self._grown_total = _Growth(), _Growth()
 
     def read(self) -> list[Reading]:
         """Read a value, a ratio (both at one moment) or the growth of a histogram's buckets."""
         asked = self._indicator
         if asked.histogram:
             grown = self._growth.since_last(self._buckets(asked.histogram))
-            return [Reading(buckets=grown)] if grown else []
+            return [Reading(buckets=_by_bound(grown))] if grown else []
+        if asked.counters:
+            return self._events()
         if asked.total:
             total, when = self._number(asked.total, "total")
-            bad, _ = self._number(asked.bad, "bad", at=when)
-            return [Reading(bad=bad, total=total)]
+            if total == 0:
+                raise ProbeFailed("total is 0: nothing happened that could be good or bad")
+            if asked.valid:
+                return [Reading(valid=self._number(asked.valid, "valid", at=when)[0], total=total)]
+            return [Reading(bad=self._number(asked.bad, "bad", at=when)[0], total=total)]
         return [Reading(value=self._number(asked.query, "the query")[0])]
+
+    def number_or_nothing(self, query: str) -> float | None:
+        """One number from history of any age; None where there is none. Raises ProbeFailed."""
+        series = self._series(query, None, fresh=False)
+        return float(series[0].value[1]) if series and series[0].value else None
 
     def close(self) -> None:
         """Let go of the connection."""
         self._getter.close()
+
+    def _events(self) -> list[Reading]:
+        """How many events came since the last look, and how many of them were bad; of the first look, nothing."""
+        total, when = self._counters(self._indicator.total, "total")
+        self._check_fresh(self._indicator.total, "total", when)
+        bad, _ = self._counters(self._indicator.bad, "bad", at=when)
+        if not self._grown_total.grows(total):
+            raise ProbeFailed(
+                "total did not grow: no event was counted"
+            )  # what is bad waits for what it is of
+        grown, spoilt = self._grown_total.since_last(total), self._growth.since_last(bad)
+        if grown is None or spoilt is None:
+            return []
+        return [Reading(bad=sum(spoilt.values()), total=sum(grown.values()))]
+
+    def _counters(self, query: str, what: str, at: float | None = None) -> tuple[Counters, float]:
+        series = self._series(query, at)
+        if not series:
+            raise ProbeFailed(self._miscount(query, what, []))
+        found: Counters = {}
+        for each in series:
+            if each.value is None:
+                raise ProbeFailed(f"{what} gave a native histogram; ask for counters")
+            found[tuple(sorted(each.metric.items()))] = finite(float(each.value[1]), what)
+        return found, max(each.value[0] for each in series if each.value)
 
     def _number(self, query: str, what: str, at: float | None = None) -> tuple[float, float]:
         series = self._series(query, at)
@@ -72,18 +107,15 @@ class PrometheusProbe:
             )
         when, text = series[0].value
         number = finite(float(text), what)
-        if _SELECTOR.fullmatch(query.strip()):
-            self._check_sample(query, what, when)
+        self._check_fresh(query, what, when)
         return number, when
 
-    def _check_sample(self, query: str, what: str, when: float) -> None:
-        """Ask for the sample's own time: answers carry that of the query, and lookback_delta needs Prometheus 2.44."""
-        taken = self._series(f"timestamp({query})", when)
-        if (
-            not taken
-            or not taken[0].value
-            or when - float(taken[0].value[1]) > _STALE * self._indicator.every
-        ):
+    def _check_fresh(self, query: str, what: str, when: float) -> None:
+        """Ask for the newest sample's own time: answers carry that of the query, and lookback_delta needs Prometheus 2.44."""
+        if not _SELECTOR.fullmatch(query.strip()):
+            return
+        taken = [float(each.value[1]) for each in self._series(f"timestamp({query})", when) if each.value]
+        if not taken or when - max(taken) > _STALE * self._indicator.every:
             raise ProbeFailed(self._too_old(what))
 
     def _too_old(self, what: str) -> str:
@@ -159,26 +191,37 @@ class PrometheusProbe:
 
 
 class _Growth:
-    """How much each bucket's counter grew between readings: windows of time add that up."""
+    """How much each counter grew between readings: windows of time add that up."""
 
     def __init__(self) -> None:
         self._last: Counters | None = None
 
-    def since_last(self, counters: Counters) -> dict[str, float]:
-        """Return le -> events since the last reading, over all series; empty for the first.
+    def grows(self, counters: Counters) -> bool:
+        """Whether any of them differs from the last reading; of the first, True."""
+        return self._last is None or any(self._last.get(labels) != n for labels, n in counters.items())
+
+    def since_last(self, counters: Counters) -> Counters | None:
+        """Return what came since the last reading, by series; None for the first.
 
         A counter that sank, or was not there before, started again from zero: its process did.
         """
-        last, self._last = (
-            self._last,
-            (self._last or {}) | counters,
-        )  # a series that is missing now may come back
-        grown: dict[str, float] = {}
-        for labels, count in counters.items() if last is not None else ():
-            before = (last or {}).get(labels, 0.0)
-            bound = dict(labels)["le"]
-            grown[bound] = grown.get(bound, 0.0) + (count - before if count >= before else count)
-        return grown
+        last, self._last = self._last, (self._last or {}) | counters  # a series that is missing may come back
+        if last is None:
+            return None
+        before = {labels: last.get(labels, 0.0) for labels in counters}
+        return {
+            labels: count - before[labels] if count >= before[labels] else count
+            for labels, count in counters.items()
+        }
+
+
+def _by_bound(grown: Counters) -> dict[str, float]:
+    """Add up the buckets of all series: le -> events."""
+    found: dict[str, float] = {}
+    for labels, count in grown.items():
+        bound = dict(labels)["le"]
+        found[bound] = found.get(bound, 0.0) + count
+    return found
 
 
 def _named(series: _Series) -> str:

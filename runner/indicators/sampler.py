@@ -10,10 +10,10 @@ from runner.clock import now
 from runner.errors import ProbeFailed, Refused
 from runner.faults.record import Instance
 from runner.indicators.probe import Probe, Reading
+from runner.plan_record import Plan
 from runner.scenario import Connection, Indicator
 from runner.timeline import Sample
 
-_MEASURES = ("rss", "cpu", "threads", "fds")
 _LONGEST_REASON = 300  # characters
 
 
@@ -38,6 +38,20 @@ class Sampler:
             _Round(indicator, probe_of(indicator, connections, instances, run), at, emit)
             for indicator in indicators
         ]
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        *,
+        instances: Callable[[str], Sequence[Instance]],
+        at: Callable[[], float],
+        emit: Callable[[Sample], None],
+    ) -> Sampler:
+        """All indicators of a plan: the scenario's own, or what the environment has in their place."""
+        own = plan.scenario.indicators  # those of the environment are among them
+        connections = plan.environment.connections
+        return cls(own, connections, instances=instances, at=at, emit=emit, run=plan.run)
 
     def start(self) -> None:
         """Begin to read, all at once."""
@@ -80,10 +94,10 @@ def probe_of(
 
             return CommandProbe(indicator, run)
         case "process":
-            from runner.indicators.process import ProcessProbe  # noqa: PLC0415 — psutil is slow to import
+            from runner.indicators.process import LifeProbe, ProcessProbe  # noqa: PLC0415 — psutil is slow to import
 
-            if indicator.measure not in _MEASURES:
-                raise Refused(f"{_where(indicator)}: measure is one of {', '.join(_MEASURES)}")
+            if indicator.measure in ("restarts", "available"):
+                return LifeProbe(indicator, instances)
             return ProcessProbe(indicator, instances)
 
 
@@ -140,6 +154,7 @@ def _sample(indicator: str, reading: Reading, at: float) -> Sample:
         instance=reading.instance,
         value=reading.value,
         bad=reading.bad,
+        valid=reading.valid,
         total=reading.total,
         buckets=reading.buckets,
         error=reading.error[:_LONGEST_REASON],

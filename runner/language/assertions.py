@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from runner.assertions import Assertion
 from runner.errors import Mistake
+from runner.language.confidence import parse_confidence
 from runner.language.document import Scalar
 from runner.language.grammar import parse_assertion, parse_when
 from runner.language.substitution import SubstitutionError
 from runner.language.written import Written
+from runner.units import QuantityError
+
+CONFIDENCE = 0.95  # of findings, where a scenario does not say
 
 
 def read_assertions(written: Written | None) -> tuple[Assertion, ...]:
@@ -34,6 +38,16 @@ def read_expectations(written: Written | None) -> tuple[Assertion, ...]:
     if not found:
         written.refuse("is empty; write assertions, or remove the key")
     return tuple(found)
+
+
+def read_confidence(written: Written | None) -> float:
+    """Read `confidence` of a scenario: a share, or 0 for `none`."""
+    if written is None:
+        return CONFIDENCE
+    try:
+        return parse_confidence(written.line().strip())
+    except QuantityError as error:
+        written.refuse(str(error))
 
 
 def _under(key: str, entry: Written, path: str) -> list[Assertion]:

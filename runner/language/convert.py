@@ -86,7 +86,7 @@ def read(written: Written, kind: Any, *, likely: str = "") -> Any:
     if kind is Written:
         return written
     if origin is Literal:
-        return written.choice(str(word) for word in arguments)
+        return written.choice(str(word) for word in arguments if word != "")
     if origin in (Union, types.UnionType):
         return _either(written, [a for a in arguments if a is not type(None)], likely)
     if origin is tuple:

@@ -12,10 +12,9 @@ from typing import Any
 import yaml
 
 from runner.errors import Mistake, Place, Refused
-from runner.language.scanning import QUOTE, explain, place_of, split_lines
+from runner.language.scanning import DEEPEST, QUOTE, TOO_DEEP, explain, place_of, split_lines
 
 LARGEST = 1 << 20  # bytes of a file
-DEEPEST = 50
 LONGEST_KEY = 200
 MOST_NODES = 10_000  # aliases expanded: a 306-byte file can stand for 387 million nodes
 
@@ -172,7 +171,7 @@ class _Composer:
     def _begin(self, opened: _Open) -> None:
         self._count(1, opened.place)
         if len(self.open) >= DEEPEST:
-            raise Mistake(opened.place, "", f"nested more than {DEEPEST} deep")
+            raise Mistake(opened.place, "", TOO_DEEP)
         if self.open and self.open[-1].mapping and self.open[-1].key is None:
             raise Mistake(
                 opened.place, "", f"a key is a plain word, not a list or mapping; {QUOTE} or add the key"

@@ -10,6 +10,8 @@ from runner.errors import Refused
 from runner.language.convert import read_struct
 from runner.language.document import Mapping, read_document, refusing, shown_path
 from runner.language.indicators import check_url, read_indicators
+from runner.language.objectives import read_objectives
+from runner.language.price import read_price
 from runner.language.shapes import ConnectionShape, EnvironmentShape, HelperShape
 from runner.language.substitution import Scope, nearest
 from runner.language.sweep import read_parameters
@@ -17,7 +19,16 @@ from runner.language.targets import read_targets
 from runner.language.written import Written
 from runner.scenario import Connection, Environment, Helper, Limits
 
-_MERGED = ("parameters", "variables", "connections", "indicators", "limits", "helper", "targets")
+_MERGED = (
+    "parameters",
+    "variables",
+    "connections",
+    "indicators",
+    "objectives",
+    "limits",
+    "helper",
+    "targets",
+)
 _SUFFIXES = (".yaml", ".yml")
 _LONGEST_NAME = 255
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}")
@@ -64,6 +75,8 @@ def _environment(path: Path) -> Environment:
         variables={name: reference.env for name, reference in shape.variables.items()},
         connections={name: _connection(connections[name], one) for name, one in shape.connections.items()},
         indicators=read_indicators(shape.indicators),
+        objectives=read_objectives(shape.objectives, connected="prometheus" in shape.connections),
+        price=read_price(entries.get("price")),
         parameters=parameters,
     )
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner.language.convert import read_struct
 from runner.language.moments import check_name, read_level
 from runner.language.shapes import LoadShape, StageShape
@@ -48,11 +50,15 @@ def _load(written: Written, name: str, environment: Environment, taken: set[str]
         classes=shape.classes,
         target=shape.target or None,
         model=model,
-        stages=stages,
+        stages=tuple(_scaled(stage, shape.scale) for stage in stages),
         labels={label: " ".join(source.split()) for label, source in shape.labels.items()},
         workers=shape.workers,
         place=written.place,
     )
+
+
+def _scaled(stage: Stage, scale: float) -> Stage:
+    return msgspec.structs.replace(stage, start=stage.start * scale, end=stage.end * scale)
 
 
 def _locustfile(written: Written, name: str) -> Path:

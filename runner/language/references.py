@@ -8,17 +8,19 @@ from typing import NoReturn
 from runner import units
 from runner.assertions import Assertion, Bound, Selector, Term
 from runner.errors import Mistake, Place
+from runner.language.comparison import assertions_of
+from runner.language.confidence import objection
 from runner.language.faults import platform_of
-from runner.language.grammar import KIND_OF_TERM
 from runner.language.indicators import KIND_OF_UNIT
 from runner.language.substitution import nearest
+from runner.language.terms import KIND_OF_OBJECTIVE, KIND_OF_TERM, OF_OWN
 from runner.language.written import Written
 from runner.scenario import Environment, Indicator, Scenario
 
 
 def check_references(scenario: Scenario, environment: Environment, entries: Mapping[str, Written]) -> None:
     """Raise the first Mistake among the names of *scenario*; *entries* are its top-level keys."""
-    _check_shared_names(scenario)
+    _check_shared_names(scenario, environment)
     _check_anchors(scenario, entries)
     for indicator in scenario.indicators:
         _check_indicator(indicator, environment)
@@ -26,9 +28,16 @@ def check_references(scenario: Scenario, environment: Environment, entries: Mapp
     for section in ("steady_state", "expect", "halt"):
         for assertion in getattr(scenario, section):
             judge.check(assertion, section)
+    if scenario.compare is not None:
+        for path, assertion in assertions_of(scenario.compare):
+            judge.check(assertion, path)
 
 
-def _check_shared_names(scenario: Scenario) -> None:
+def _check_shared_names(scenario: Scenario, environment: Environment) -> None:
+    for indicator in (*scenario.indicators, *environment.indicators):
+        if indicator.name in environment.objectives and not indicator.counters:
+            what = f"an objective of {environment.path} has that name too; rename one of them"
+            raise Mistake(indicator.place, f"indicators.{indicator.name}", what)
     stages = {stage.name for load in scenario.loads for stage in load.stages}
     for fault in scenario.faults:
         if fault.name in stages:
@@ -70,6 +79,10 @@ def _check_indicator(indicator: Indicator, environment: Environment) -> None:
         raise Mistake(indicator.place, path, f"no target {indicator.target} in {environment.path}{hint}")
     if spec.link is not None or spec.wire is not None or platform_of(spec) in ("url", "node"):
         raise Mistake(indicator.place, path, f"target {indicator.target} has no processes to measure")
+    if indicator.measure == "available" and platform_of(spec) != "pod":
+        raise Mistake(
+            indicator.place, path, f"target {indicator.target} is no pods; available is of a workload of pods"
+        )
 
 
 class _Assertions:
@@ -94,6 +107,9 @@ class _Assertions:
         if assertion.term.name == "recovery":
             self._check_recovery(assertion, section)
         self._check_bound(assertion.bound, kind)
+        self._check_whole(assertion, section)
+        if problem := objection(assertion, section):
+            self._refuse(problem)
         relative = assertion.within is not None or (
             assertion.bound.factor is not None and assertion.bound.term is None
         )
@@ -101,6 +117,23 @@ class _Assertions:
             self._refuse("compares `before` with itself; write it under expect, after or during something")
         if relative and self.scenario.before == 0:
             self._refuse("has nothing to compare with: before is 0s; give it time, such as before: 10s")
+
+    def _check_whole(self, assertion: Assertion, section: str) -> None:
+        """Some terms make sense of a whole window only, and some only when the run is over."""
+        name, other = assertion.term.name, assertion.bound.term
+        if name in ("budget", "trend", "cost") and (assertion.over or assertion.lasting):
+            self._refuse(f"{name} is of a whole window; remove `over` and `for`")
+        if name in ("trend", "cost") and section != "expect":
+            self._refuse(f"{name} is known when a window is over; write it under expect")
+        if name == "budget" and section == "steady_state":
+            self._refuse("budget is what a whole run spends; write it under expect or halt")
+        own = [
+            self.indicators[one.of]
+            for one in (assertion.term, other)
+            if one and one.name in OF_OWN and one.of
+        ]
+        if section == "halt" and assertion.over is None and any(not one.histogram for one in own):
+            self._refuse("of the samples of how long? add `over`, such as over 30s")
 
     def _refuse(self, what: str) -> NoReturn:
         raise Mistake(self.place, self.path, f'"{self.text}": {what}')
@@ -133,14 +166,18 @@ class _Assertions:
 
     def _check_term(self, term: Term) -> str:
         """Check that the term is measured; return the kind of quantity it is."""
+        if term.name in KIND_OF_OBJECTIVE:
+            return self._check_objective(term)
         if term.of:
-            return self._check_distribution(term)
+            return self._check_of_own(term)
         if term.name in KIND_OF_TERM:
             if not self.scenario.loads:
                 self._refuse(
                     f"{term.text} is measured by a load, and there is none; add `load`, or an indicator"
                 )
             self._check_load_selector(term.selector)
+            if term.name == "cost":
+                self._check_cost(term)
             return KIND_OF_TERM[term.name]
         indicator = self.indicators.get(term.name)
         if indicator is None:
@@ -151,14 +188,30 @@ class _Assertions:
         self._check_own_selector(term.selector, term.name)
         return KIND_OF_UNIT[indicator.unit]
 
-    def _check_distribution(self, term: Term) -> str:
+    def _check_objective(self, term: Term) -> str:
+        known = self.environment.objectives
+        if term.of not in known:
+            hint = nearest(term.of, known)
+            self._refuse(f"no objective is called {term.of} in {self.environment.path}{hint}")
+        return KIND_OF_OBJECTIVE[term.name]
+
+    def _check_of_own(self, term: Term) -> str:
         indicator = self.indicators.get(term.of)
         if indicator is None:
             self._refuse(f"no indicator is called {term.of}{nearest(term.of, self.indicators)}")
-        if not indicator.histogram:
-            self._refuse(f"{term.of} is one number, not a distribution; write {term.of} alone")
+        if indicator.is_ratio:
+            self._refuse(f"{term.of} is a ratio of sums already; write {term.of} alone")
+        if indicator.histogram and term.name != "quantile":
+            self._refuse(f"{term.of} is a distribution; write p95 of {term.of}")
         self._check_own_selector(term.selector, term.of)
-        return KIND_OF_UNIT[indicator.unit]
+        kind = KIND_OF_UNIT[indicator.unit]
+        return f"{kind} per time" if term.name == "trend" else kind
+
+    def _check_cost(self, term: Term) -> None:
+        if self.environment.price is None:
+            self._refuse(f"nobody says what this costs; write price: 0.3264 USD/h in {self.environment.path}")
+        if term.selector.each or term.selector.code or term.selector.error:
+            self._refuse("cost is shared by what succeeded; select with request=, load= or a label")
 
     def _check_load_selector(self, selector: Selector) -> None:
         loads = [load.name for load in self.scenario.loads]
@@ -198,3 +251,6 @@ class _Assertions:
             units.parse(kind, bound.text, likely="ms" if kind == "duration" else "")
         except units.QuantityError as error:
             self._refuse(str(error))
+        price = self.environment.price
+        if kind == "money" and price is not None and not bound.text.endswith(price.currency):
+            self._refuse(f"is not in {price.currency}, as the price in {self.environment.path} is")

@@ -9,6 +9,8 @@ import yaml
 from runner.errors import Mistake, Place
 
 QUOTE = "quote the whole line: '- \"…\"'"
+DEEPEST = 50  # collections within collections
+TOO_DEEP = f"nested more than {DEEPEST} deep"
 
 _LINE_ENDS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _ASSERTING = re.compile(r"(steady_state|expect|halt)\s*:")
@@ -32,6 +34,8 @@ def explain(error: yaml.YAMLError, text: str, file: str) -> Mistake:
         place = place_of(text, odd.start(), file) if odd else Place(file, 1)
         return Mistake(place, "", "a control character; remove it (inside double quotes: \\x1b)")
     mark = error.problem_mark
+    if "nesting depth" in (error.problem or ""):  # libyaml 0.2.6 has a limit of its own, and looks far ahead
+        return Mistake(Place(file, mark.line + 1, mark.column + 1), "", TOO_DEEP)
     within_line = (
         "flow",
         "quoted",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from runner.language.assertions import read_assertions, read_expectations
+from runner.language.assertions import read_assertions, read_confidence, read_expectations
+from runner.language.changing import changed
+from runner.language.comparison import read_compare
 from runner.language.convert import read_struct
 from runner.language.document import read_document, refusing, shown_path
 from runner.language.faults import read_faults
 from runner.language.indicators import read_indicators
 from runner.language.loads import read_loads
+from runner.language.objectives import indicators_of_objectives
 from runner.language.references import check_references
 from runner.language.shapes import RESERVED, ScenarioShape
 from runner.language.substitution import Scope
@@ -22,14 +25,24 @@ from runner.scenario import Environment, Indicator, Scenario
 VERSION = 1
 
 
-def read_scenario(path: Path, environment: Environment, settings: Mapping[str, str]) -> list[Scenario]:
-    """Read the scenarios of one file: several where parameters sweep. Raises Refused, nothing else."""
+def read_scenario(
+    path: Path,
+    environment: Environment,
+    settings: Mapping[str, str],
+    changes: Mapping[str, str] | None = None,
+) -> list[Scenario]:
+    """Read the scenarios of one file: several where parameters sweep. Raises Refused, nothing else.
+
+    *changes*: path of keys -> text that stands there instead (`faults.slow-store.delay`: `120ms`).
+    """
     with refusing(path):
-        return _scenarios(path, environment, settings)
+        return _scenarios(path, environment, settings, changes or {})
 
 
-def _scenarios(path: Path, environment: Environment, settings: Mapping[str, str]) -> list[Scenario]:
-    root = Written(read_document(path), "", Scope())
+def _scenarios(
+    path: Path, environment: Environment, settings: Mapping[str, str], changes: Mapping[str, str]
+) -> list[Scenario]:
+    root = Written(changed(read_document(path), changes), "", Scope())
     entries = root.entries()
     for word in RESERVED:
         if word in entries:
@@ -53,8 +66,16 @@ def _scenario(path: Path, root: Written, environment: Environment, choice: Choic
     shape = read_struct(written, ScenarioShape)
     if shape.before == 0 and shape.steady_state is not None:
         entries["before"].refuse("0s measures nothing; the steady state needs time, such as before: 10s")
+    if shape.stop_when_decided and not read_confidence(shape.confidence):
+        entries["stop_when_decided"].refuse(
+            "nothing is decided early by points alone; remove it, or `confidence: none`"
+        )
     if shape.load is None and shape.faults is None and shape.indicators is None:
         written.refuse("there is nothing to run: write at least `load` or `faults`")
+    steady_state, expect = read_assertions(shape.steady_state), read_expectations(shape.expect)
+    halt = read_assertions(shape.halt)
+    indicators = _overridden(read_indicators(shape.indicators), environment)
+    objectives = indicators_of_objectives(environment, (*steady_state, *expect, *halt))
     scenario = Scenario(
         path=str(path.resolve()),
         name=f"{path.stem}[{choice.label}]" if choice.label else path.stem,
@@ -68,10 +89,15 @@ def _scenario(path: Path, root: Written, environment: Environment, choice: Choic
         before=shape.before,
         after=shape.after,
         faults=read_faults(shape.faults, environment),
-        indicators=_overridden(read_indicators(shape.indicators), environment),
-        steady_state=read_assertions(shape.steady_state),
-        expect=read_expectations(shape.expect),
-        halt=read_assertions(shape.halt),
+        indicators=(*indicators, *objectives),
+        steady_state=steady_state,
+        expect=expect,
+        halt=halt,
+        compare=read_compare(
+            entries.get("compare"), (*indicators, *objectives), has_faults=shape.faults is not None
+        ),
+        confidence=read_confidence(shape.confidence),
+        stop_when_decided=shape.stop_when_decided,
         outcome=shape.outcome,
     )
     check_references(scenario, environment, entries)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from runner.faults import KINDS
-from runner.language.grammar import KIND_OF_TERM
 from runner.language.moments import NAME
 from runner.language.shapes import RESERVED, EnvironmentShape, FaultShape, Holds, ScenarioShape
+from runner.language.terms import KIND_OF_OBJECTIVE, KIND_OF_TERM
 from runner.language.written import Written
 from runner.units import EXAMPLES, Quantity
 
@@ -35,8 +35,10 @@ def schema() -> Schema:
     made = _of_struct(ScenarioShape)
     made["properties"]["faults"] = _named(_of_faults())
     terms = ", ".join(name for name in KIND_OF_TERM if name != "quantile")
+    of_promises = ", ".join(f"{name}{{OBJECTIVE}}" for name in KIND_OF_OBJECTIVE)
     made["properties"]["expect"]["description"] = (
-        f"WHEN: TERM OP BOUND; terms: p95 (any pN), {terms}, own indicators"
+        f"WHEN: TERM OP BOUND; terms: p95 (any pN), {terms}, {of_promises}, own indicators: NAME, mean of NAME,"
+        " p90 of NAME, trend of NAME"
     )
     for word in RESERVED:
         made["properties"][word] = {"not": {}, "description": "a word of a later version"}

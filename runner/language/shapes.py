@@ -32,6 +32,11 @@ Moment = Annotated[
     Meta(description="an offset from t = 0, or `start of NAME + DUR`, `end of NAME + DUR`"),
 ]
 Assertions = Annotated[Written, Holds(schema=_LINES)]
+Confidence = Annotated[
+    Written,
+    Holds(schema={"type": "string", "examples": ["95%", "none"]}),
+    Meta(description="how sure a finding must be, 95% without it; none: by points alone, without intervals"),
+]
 
 
 class StageShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +58,7 @@ class LoadShape(msgspec.Struct, frozen=True, kw_only=True):
     target: Annotated[str, Meta(description="its url is the host")] = ""
     stages: tuple[StageShape, ...]
     labels: dict[str, Annotated[str, Meta(pattern="^header [A-Za-z0-9-]+$")]] = {}
+    scale: Annotated[Share, Meta(description="all stages at this share of what they say")] = 1.0
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
@@ -78,16 +84,49 @@ class IndicatorShape(msgspec.Struct, frozen=True, kw_only=True):
     """One measure beside those of the load; exactly one source."""
 
     prometheus: Annotated[str, Meta(description="a PromQL query")] = ""
-    bad: Annotated[str, Meta(description="PromQL; with `total` a ratio")] = ""
+    bad: Annotated[str, Meta(description="PromQL, or of http a path; with `total` a ratio")] = ""
+    valid: Annotated[str, Meta(description="instead of bad")] = ""
     total: str = ""
     histogram: Annotated[str, Meta(description="PromQL of buckets; then `p95 of NAME`")] = ""
     http: Annotated[str, Meta(description="a url that answers JSON")] = ""
     json: Annotated[str, Meta(description="of http: the path to the number, `queue.depth`")] = ""
     command: Annotated[tuple[str, ...], Meta(description="argv; prints a number")] = ()
+    counts: Annotated[
+        Literal["", "valid", "bad"],
+        Meta(description="of a command: it prints `VALID TOTAL` (or `BAD TOTAL`)"),
+    ] = ""
+    cwd: Annotated[str, Meta(description="of a command; else this file's folder")] = ""
     process: Annotated[str, Meta(description="a target whose processes are measured")] = ""
-    measure: Literal["", "rss", "cpu", "threads", "fds"] = ""
+    measure: Annotated[
+        Literal["", "rss", "cpu", "threads", "fds", "restarts", "available"],
+        Meta(description="available: of pods' workloads, the share of replicas that can be used"),
+    ] = ""
     every: Duration = 1.0
     unit: Literal["", "seconds", "bytes", "share", "count"] = ""
+
+
+class ArmsShape(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides in one run."""
+
+    baseline: Annotated[str, Meta(description="a selector: version=v1, or load=NAME")]
+    variant: str
+    share: Annotated[Share, Meta(description="the variant's planned share of the requests")] | None = None
+
+
+class CompareShape(msgspec.Struct, frozen=True, kw_only=True):
+    """What a variant may cost its users, and how that is found out."""
+
+    margins: Annotated[
+        Written,
+        Holds(schema={"type": "object", "additionalProperties": {"type": ["string", "number"]}}),
+        Meta(description="TERM: 10% (so much higher), -5% (lower), ±10%, or a difference: 20ms"),
+    ]
+    pairs: Annotated[int, Meta(ge=2, le=500)] = 12
+    when: Annotated[str, Meta(description="during faults, always, during NAME …")] = ""
+    seed: Annotated[int, Meta(description="of the order within the pairs")] = 0
+    prices: Annotated[Written, Holds(schema={"type": "object"})] | None = None
+    arms: ArmsShape | None = None
+    segment: Annotated[Duration, Meta(description="of arms")] | None = None
 
 
 class ScenarioShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +149,20 @@ class ScenarioShape(msgspec.Struct, frozen=True, kw_only=True):
     steady_state: Assertions | None = None
     expect: Annotated[Written, Holds(schema={"type": "array", "items": _EXPECT})] | None = None
     halt: Assertions | None = None
+    compare: Annotated[Written, Holds(CompareShape)] | None = None
+    confidence: Confidence | None = None
+    stop_when_decided: Annotated[
+        bool,
+        Meta(
+            description="a fault, and the time after, ends as soon as all that is asked about it is decided"
+        ),
+    ] = False
     outcome: Annotated[
         Literal["passed", "halted", "failed", "inconclusive"], Meta(description="what a test of it expects")
     ] = "passed"
 
 
-RESERVED = ("compare", "schedule", "approvals", "environments", "runbook")
+RESERVED = ("schedule", "approvals", "environments", "runbook")
 
 
 class FromVariable(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +273,16 @@ class TargetShape(msgspec.Struct, frozen=True, kw_only=True):
     kubernetes: Annotated[Written, Holds(KubernetesShape)] | None = None
 
 
+class ObjectiveShape(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise that holds beyond any one run; `budget{NAME}` and `burn_rate{NAME}` measure what a run costs of it."""
+
+    target: Annotated[Share, Meta(description="the share of good events")]
+    over: Annotated[Duration, Meta(description="the time that the target is promised for")]
+    bad: Annotated[str, Meta(description="PromQL of counters, not of rates or sums; of any number of series")]
+    total: Annotated[str, Meta(description="PromQL of counters, as bad")]
+    every: Annotated[Duration, Meta(description="at least as long as the scrape interval")] = 1.0
+
+
 class EnvironmentShape(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of an environment file."""
 
@@ -237,5 +294,5 @@ class EnvironmentShape(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsShape = LimitsShape()
     helper: HelperShape = HelperShape()
     targets: Annotated[Written, Holds(dict[str, TargetShape])] | None = None
-    objectives: Annotated[Written, Holds(schema={})] | None = None  # of a later version: known, not kept
-    price: Annotated[Written, Holds(schema={})] | None = None
+    objectives: Annotated[Written, Holds(dict[str, ObjectiveShape])] | None = None
+    price: Annotated[str, Meta(description="0.3264 USD/h")] = ""

@@ -31,13 +31,18 @@ class IndicatorReading:
 
 @dataclass(frozen=True, slots=True)
 class HaltReading:
-    """How near a halt rule is to tripping. *value* None: too little to judge by; *limit* None: not armed yet."""
+    """How near a halt rule is to tripping. *value* None: too little to judge by; *limit* None: not armed yet.
+
+    A rule with a confidence trips when its evidence is what is needed, whatever its value is.
+    """
 
     rule: str
     value: float | None
     limit: float | None
     unit: str
     tripping: bool = False
+    log10_evidence: float | None = None
+    log10_needed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from runner.assertions import Term
+from runner.assertions import WHOLE_RUN, Term
 from runner.live.snapshot import HaltReading, IndicatorReading, RequestRow, Snapshot
 from runner.load.frames import ROW, SLOT, Chunk, Key
 from runner.plan_record import Plan
@@ -59,7 +59,7 @@ class LiveWindow:
         self._offered: dict[str, dict[int, int]] = {}
         self._samples: dict[str, dict[str, deque[Sample]]] = {}
         self._shown: dict[str, Tally] = {}
-        spans = [rule.over for rule in plan.scenario.halt if rule.over is not None and rule.over < 1e9]
+        spans = [rule.over for rule in plan.scenario.halt if rule.over is not None and rule.over < WHOLE_RUN]
         self._kept = max([_SAMPLES, *spans])
 
     def expect(self, begins_at: float) -> None:

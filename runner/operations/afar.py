@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import select
-import threading
 
 from runner import clock
-from runner.errors import OperationFailed
+from runner.errors import OperationFailed, OutOfReach
 from runner.helper.posting import data_of, ground, labels_of, name_of
 from runner.helper.protocol import Orders, Report, Role, Say, line, read_report
 from runner.operations.afar_end import perform_afar_gone, perform_check_afar, together
+from runner.operations.at_once import at_once
 from runner.operations.context import Held
 from runner.operations.record import Afar, AfarGone, CheckAfar, Reading
 from runner.remote.stream import Stream
@@ -56,6 +57,10 @@ class Helper:
         if self.last is not None and self.last.state in ("failed", "clean", "dirty"):
             why = self.last.problem or f"it undid because of {self.last.why}"
             return f"{self.role}: {why}"
+        return ""
+
+    def vanished(self) -> str:
+        """Say that it hung up without a word of farewell; empty where it did not."""
         if self.stream.ended:
             complaint = getattr(self.stream, "trouble", b"").decode(errors="replace").strip().splitlines()
             return f"the {self.role} helper {self.name} vanished" + (
@@ -82,19 +87,28 @@ class HeldAfar:
         self.reading = together(readings, f"{len(self._helpers)} helpers hold it")
 
     def tick(self) -> float:
-        """Send beats, hear reports. Raises OperationFailed where a helper is in trouble."""
-        if problem := self._problem() or self._silence():
+        """Send beats, hear reports. Raises OperationFailed where a helper is in trouble, OutOfReach where it is not heard."""
+        if problem := self._problem():
             raise OperationFailed(problem)
-        return min(LOOK, self._beat())
+        if problem := self._silence() or self._vanished():
+            raise OutOfReach(problem)
+        try:
+            return min(LOOK, self._beat())
+        except OperationFailed as error:
+            raise OutOfReach(str(error)) from error
 
     def release(self) -> None:
-        """Tell both to undo, and hang up."""
-        for helper in self._helpers.values():
-            other = [each for each in self._helpers.values() if each is not helper]
+        """Tell both to undo, and hang up; what became of one is asked only for the sake of one that can still hear."""
+        helpers, self._helpers = tuple(self._helpers.values()), {}
+        for helper in helpers:
+            helper.hear()
+        ended = [helper for helper in helpers if helper.stream.ended]
+        gone = [helper for helper in ended if len(ended) < len(helpers) and self._is_gone(helper)]
+        for helper in helpers:
             with contextlib.suppress(OperationFailed):
-                helper.say(Say(say="undo", other_gone=any(self._is_gone(each) for each in other)))
+                helper.say(Say(say="undo", other_gone=any(each is not helper for each in gone)))
+        for helper in helpers:
             helper.stream.close()
-        self._helpers = {}
 
     def _begin(self) -> None:
         operation = self._operation
@@ -117,21 +131,13 @@ class HeldAfar:
 
     def _post(self) -> None:
         """Post both at once: starting a container takes most of the time."""
-        problems: list[Exception] = []
 
         def one(role: Role) -> None:
             name = name_of(self._operation.run, self._operation.act, role)
             labels = labels_of(self._operation.run, self._operation.act, role)
-            try:
-                self._helpers[role] = Helper(role, name, self._ground.post(name, labels))
-            except Exception as error:  # noqa: BLE001 - raised below, where somebody listens
-                problems.append(error)
+            self._helpers[role] = Helper(role, name, self._ground.post(name, labels))
 
-        threads = [threading.Thread(target=one, args=(role,), daemon=True) for role in _ORDER]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        problems = at_once(functools.partial(one, role) for role in _ORDER)
         if problems:
             raise OperationFailed(f"no helper could be posted: {problems[0]}") from problems[0]
 
@@ -152,11 +158,14 @@ class HeldAfar:
             if clock.now() >= until:
                 raise OperationFailed(f"the {helper.role} helper was not {wanted} within {READY:g} s")
             select.select((helper.stream,), (), (), min(self._beat(), LOOK))
-            if problem := self._problem():
+            if problem := self._problem() or self._vanished():
                 raise OperationFailed(problem)
 
     def _problem(self) -> str:
         return next((problem for each in self._helpers.values() if (problem := each.trouble())), "")
+
+    def _vanished(self) -> str:
+        return next((problem for each in self._helpers.values() if (problem := each.vanished())), "")
 
     def _silence(self) -> str:
         """Say who was not heard for a lease: by now it has undone, and cannot tell us."""
@@ -177,9 +186,6 @@ class HeldAfar:
 
     def _is_gone(self, helper: Helper) -> bool:
         """Say whether it is certain that it does nothing any more; a lost connection alone is no proof."""
-        helper.hear()
-        if not helper.stream.ended:
-            return False
         try:
             return self._ground.standing(helper.name) != "running"
         except OperationFailed:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import select
 from dataclasses import dataclass
+
+import msgspec
 
 from runner import clock
 from runner.errors import OperationFailed
 from runner.helper.posting import Ground, Standing, ground, labels_of, name_of
 from runner.helper.protocol import ROLES, Orders, Report, Role, line, read_report
+from runner.operations.at_once import at_once
 from runner.operations.record import AfarGone, CheckAfar, Reading
+from runner.remote.calling import ApiError
+from runner.remote.stream import Stream
 
 LOOK = 0.05  # seconds between two looks
 BEYOND = 3.0  # seconds that a helper has to undo when its lease is over
@@ -28,18 +34,32 @@ class _Left:
 
 def perform_afar_gone(operation: AfarGone) -> Reading:
     """Verify that all is undone, and take the helpers away. Raises OperationFailed where it cannot be told."""
+    try:
+        return _gone(operation)
+    except ApiError as error:
+        if error.status:
+            raise
+        raise OperationFailed(
+            f"nobody can tell us whether it is undone ({error}); helpers undo by themselves when they"
+            f" hear nothing for {operation.lease:g} s"
+        ) from error
+
+
+def _gone(operation: AfarGone) -> Reading:
     place = ground(operation.post)
     record = name_of(operation.run, operation.act, "record")
     until = clock.now() + operation.lease + BEYOND
     hand = _left(place, operation, "hand", until)
     evidence = _by_hand(hand)
     if not evidence:
-        warden = _left(place, operation, "warden", until)
+        warden = _left(place, operation, "warden", until, after_other=hand.standing == "gone")
         if hand.standing == warden.standing == "gone" and place.recorded(record) is False:
-            return Reading(evidence="nothing is left there: neither helpers nor a record of what they did")
-        evidence = _by_warden(warden) or place.target_gone() or _fresh(place, operation)
-    for role in ROLES:
-        place.remove(name_of(operation.run, operation.act, role), wait=False)
+            evidence = "nothing is left there: neither helpers nor a record of what they did"
+        else:
+            evidence = _by_warden(warden) or place.target_gone() or _fresh(place, operation)
+    names = [name_of(operation.run, operation.act, role) for role in ROLES]
+    for problem in at_once(functools.partial(place.remove, name, wait=False) for name in names):
+        raise problem
     place.forget(record)
     return Reading(evidence=evidence)
 
@@ -74,13 +94,17 @@ def together(readings: tuple[Reading, ...], otherwise: str) -> Reading:
     )
 
 
-def _left(place: Ground, operation: AfarGone, role: Role, until: float) -> _Left:
-    """Wait for a helper's end: it comes when its lease is over, if not before."""
+def _left(
+    place: Ground, operation: AfarGone, role: Role, until: float, *, after_other: bool = False
+) -> _Left:
+    """Wait for a helper's end: it comes when its lease is over, if not before; one without orders is given ours."""
     name = name_of(operation.run, operation.act, role)
     while (standing := place.standing(name)) == "running" and clock.now() < until:
         reports = place.reports(name)
         if reports and reports[-1].state in _LAST:  # its node may take seconds to tell that it ended
             return _Left("ended", reports[-1])
+        if not reports and (said := _idle(place, operation, name, until)):
+            return _Left("ended", msgspec.structs.replace(said, after_other=after_other))
         select.select((), (), (), LOOK)
     if standing == "gone":
         return _Left("gone", None)
@@ -88,6 +112,14 @@ def _left(place: Ground, operation: AfarGone, role: Role, until: float) -> _Left
     if standing == "running":
         place.remove(name)  # it hangs: from here on it does no harm
     return _Left(standing, reports[-1] if reports else None)
+
+
+def _idle(place: Ground, operation: AfarGone, name: str, until: float) -> Report | None:
+    """Let a helper that nobody gave orders undo: from then on it does nothing else. None where it did not."""
+    try:
+        return _undone_by(place.attach(name), operation, until)[0]
+    except OperationFailed:
+        return None
 
 
 def _by_hand(hand: _Left) -> str:
@@ -116,23 +148,28 @@ def _fresh(place: Ground, operation: AfarGone) -> str:
         if gone := place.target_gone():  # it went meanwhile: there is nothing to stand beside
             return gone
         raise
-    try:
-        stream.send(
-            line(Orders(role="undo", post=operation.post, undo=operation.undo, lease=operation.lease))
-        )
-        last, until = None, clock.now() + FRESH
-        while last is None and clock.now() < until and not stream.ended:
-            select.select((stream,), (), (), LOOK)
-            reports = [read_report(text) for text in stream.lines()]
-            last = next((each for each in reports if each and each.state in ("clean", "dirty")), None)
-        complaint = getattr(stream, "trouble", b"").decode(errors="replace").strip()
-    finally:
-        stream.close()
+    last, complaint = _undone_by(stream, operation, clock.now() + FRESH)
     if last is None:
         raise OperationFailed(f"a fresh helper did not undo within {FRESH:g} s {complaint}".rstrip())
     if last.state == "dirty":
         raise OperationFailed(last.problem)
     return f"a fresh helper undid it: {_evidence(last)}"
+
+
+def _undone_by(stream: Stream, operation: AfarGone, until: float) -> tuple[Report | None, str]:
+    """Order a helper to undo and nothing else; return how that ended, and what it complained of."""
+    try:
+        stream.send(
+            line(Orders(role="undo", post=operation.post, undo=operation.undo, lease=operation.lease))
+        )
+        last = None
+        while last is None and clock.now() < until and not stream.ended:
+            select.select((stream,), (), (), LOOK)
+            reports = [read_report(text) for text in stream.lines()]
+            last = next((each for each in reports if each and each.state in _LAST), None)
+        return last, getattr(stream, "trouble", b"").decode(errors="replace").strip()
+    finally:
+        stream.close()
 
 
 def _why(report: Report) -> str:

@@ -42,10 +42,14 @@ def perform_check_kube(operation: CheckKube) -> Reading:
     named = f"{operation.kind} {operation.name}"
     there = object_of(ClusterClient(operation.cluster), operation, scale=operation.expect == "scale")
     if there is None:
-        return Reading(ok=operation.expect == "gone", evidence=f"{named} is gone")
+        return Reading(ok=operation.expect in ("gone", "ending"), evidence=f"{named} is gone")
     match operation.expect:
-        case "gone":
-            return Reading(ok=False, evidence=f"{named} is there")
+        case "gone" | "ending":
+            grace = grace_of(there)
+            if grace is None:
+                return Reading(ok=False, evidence=f"{named} is there")
+            ok = operation.expect == "ending" or not grace
+            return Reading(ok=ok, evidence=f"{named} is ending, with {grace:g} s of grace")
         case "ready":
             ok, seen = _ready(operation.kind, there)
             return Reading(ok=ok, evidence=f"{named}: {seen}")
@@ -57,6 +61,12 @@ def perform_check_kube(operation: CheckKube) -> Reading:
         case name:
             seen = property_of(name, there)
             return Reading(ok=seen == operation.value, evidence=f"{named}: {name} reads {seen}")
+
+
+def grace_of(there: dict[str, Any]) -> float | None:
+    """How many seconds what is being deleted has left; without any, only its finalizers keep the object. None: it stays."""
+    meta = there["metadata"]
+    return float(meta.get("deletionGracePeriodSeconds") or 0) if meta.get("deletionTimestamp") else None
 
 
 def property_of(name: str, there: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from runner import clock
-from runner.operations.cluster_objects import object_of, path_of, property_of, same_taint, taint_in
+from runner.operations.cluster_objects import grace_of, object_of, path_of, property_of, same_taint, taint_in
 from runner.operations.record import KubeCall, Reading
 from runner.operations.waiting import pause
 from runner.remote.kubernetes import ApiError, ClusterClient
@@ -61,9 +61,8 @@ def evict(client: ClusterClient, namespace: str, name: str, uid: str = "") -> tu
 
 
 def _end_pod(client: ClusterClient, operation: KubeCall) -> Reading:
+    """Order its end, only of the uid that is meant; then read that it is so."""
     where = (operation.namespace, operation.name, operation.uid)
-    if _is_gone(client, *where):
-        return Reading(evidence=f"{_named(operation)} is gone already")
     if operation.verb == "evict-pod":
         came, words = evict(client, *where)
         if came == "refused":
@@ -76,10 +75,16 @@ def _end_pod(client: ClusterClient, operation: KubeCall) -> Reading:
             if error.status not in (404, CONFLICT):  # gone, or another one bears its name now
                 raise
     until = clock.now() + VERIFIED
-    while not (gone := _is_gone(client, *where)) and clock.now() < until:
+    while True:
+        there = object_of(client, operation)
+        if there is None:
+            return Reading(evidence=f"{_named(operation)} is gone")
+        grace = grace_of(there)
+        if grace is not None and (operation.verb == "evict-pod" or not grace):
+            return Reading(evidence=f"{_named(operation)} is ending, with {grace:g} s of grace")
+        if clock.now() >= until:
+            return Reading(ok=False, evidence=f"{_named(operation)} is there, and nobody ends it")
         pause(LOOK)
-    ok = True if gone else None if operation.verb == "evict-pod" else False
-    return Reading(ok=ok, evidence=f"{_named(operation)} is {'gone' if gone else 'still ending'}")
 
 
 def _is_gone(client: ClusterClient, namespace: str, name: str, uid: str) -> bool:

@@ -6,7 +6,7 @@ An operation that sets something names the value it expects to find when it is u
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -132,6 +132,8 @@ class SetLimit(BaseOperation, frozen=True, kw_only=True, tag="set-limit"):
 class Squeeze(BaseOperation, frozen=True, kw_only=True, tag="squeeze"):
     """Hold processes to *share* of the CPU they may use by SIGSTOP and SIGCONT in turn, while the hand lives."""
 
+    holds: ClassVar[bool] = True
+
     processes: tuple[Identity, ...]
     share: float
     period: float = 0.05
@@ -139,6 +141,8 @@ class Squeeze(BaseOperation, frozen=True, kw_only=True, tag="squeeze"):
 
 class Ballast(BaseOperation, frozen=True, kw_only=True, tag="ballast"):
     """Hold *size* bytes of touched memory while the hand lives."""
+
+    holds: ClassVar[bool] = True
 
     size: int
 
@@ -213,6 +217,8 @@ class Afar(BaseOperation, frozen=True, kw_only=True, tag="afar"):
 
     Both undo when we let go, hang up, or are silent for *lease* seconds; either does for the other.
     """
+
+    holds: ClassVar[bool] = True
 
     run: str = ""
     act: str = ""

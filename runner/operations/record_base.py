@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 
@@ -16,3 +18,5 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 class BaseOperation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op"):
     """What all operations share: a tag in JSON."""
+
+    holds: ClassVar[bool] = False  # whether its effect lasts only while a hand holds it

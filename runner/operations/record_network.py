@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class Netem(BaseOperation, frozen=True, kw_only=True, tag="netem"):
 
     Seconds, shares (0 to 1) and bytes per second. A foreign root qdisc is refused, never replaced.
     """
+
+    holds: ClassVar[bool] = True
 
     match: Match = Match()
     delay: float = 0.0
@@ -62,6 +64,8 @@ class Cut(BaseOperation, frozen=True, kw_only=True, tag="cut"):
     reject and reset always take whole connections.
     """
 
+    holds: ClassVar[bool] = True
+
     table: str  # its name is ours: squall_...
     how: Literal["drop", "reject", "reset"] = "drop"
     match: Match = Match()
@@ -76,6 +80,8 @@ class Serve(BaseOperation, frozen=True, kw_only=True, tag="serve"):
     *what* `dns`: answers queries for *names* (globs; empty: all) with *answer*: nxdomain, servfail, timeout or an IP.
     *what* `http`: a proxy in front of the local *port*: *answer* is JSON of delay, status, abort, path, method, share.
     """
+
+    holds: ClassVar[bool] = True
 
     table: str
     what: Literal["dns", "http"]

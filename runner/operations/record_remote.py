@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from runner.operations.record_base import BaseOperation
 from runner.places import Cluster, Engine
+
+ObjectKind = Literal["pod", "deployment", "statefulset", "daemonset", "node"]
+KubeVerb = Literal["delete-pod", "evict-pod", "restart", "scale", "cordon", "taint"]
+Expected = Literal["gone", "ending", "ready", "scale", "cordon", "taint", "restart"]
 
 
 class DockerCall(BaseOperation, frozen=True, kw_only=True, tag="docker-call"):
@@ -39,8 +43,8 @@ class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
     """
 
     cluster: Cluster
-    verb: Literal["delete-pod", "evict-pod", "restart", "scale", "cordon", "taint"]
-    kind: Literal["pod", "deployment", "statefulset", "daemonset", "node"]
+    verb: KubeVerb
+    kind: ObjectKind
     namespace: str = ""
     name: str
     uid: str = ""
@@ -50,14 +54,14 @@ class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
 
 
 class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):
-    """Read an object of a cluster: `gone` (that uid), `ready` (pod or all replicas), or a property that has *value*."""
+    """Read an object of a cluster: `gone` (that uid), `ending` (or gone), `ready` (pod or all replicas), or a property that has *value*."""
 
     cluster: Cluster
-    kind: Literal["pod", "deployment", "statefulset", "daemonset", "node"]
+    kind: ObjectKind
     namespace: str = ""
     name: str
     uid: str = ""
-    expect: Literal["gone", "ready", "scale", "cordon", "taint", "restart"]
+    expect: Expected
     value: str = ""
 
 
@@ -73,6 +77,8 @@ class Drain(BaseOperation, frozen=True, kw_only=True, tag="drain"):
 
     Left alone: pods of daemon sets, of the node itself, without a controller, ended ones, and Squall's own.
     """
+
+    holds: ClassVar[bool] = True
 
     cluster: Cluster
     node: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from runner.pytest_plugin.client import Ended
-from runner.report.words import quantity
+from runner.report.words import interval, quantity
 from runner.shown import shown
 from runner.timeline import HaltPulled, read_events
 from runner.verdict.record import Finding, Outcome, Verdict
@@ -85,7 +85,9 @@ def table(findings: Sequence[Finding]) -> list[str]:
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
+    ends = interval(finding)
     value = "no data" if finding.value is None else quantity(finding.value, finding.unit)
+    value += f" ({ends})" if ends else ""
     limit = "" if finding.limit is None else quantity(finding.limit, finding.unit)
     texts = (finding.outcome, finding.when, finding.assertion, value, limit, str(finding.requests))
     return tuple(shown(text)[:_WIDEST] for text in texts)

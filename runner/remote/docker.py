@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from runner.errors import OperationFailed
 from runner.places import Engine
-from runner.remote.calling import TIMEOUT, ApiError, UnixConnection, call, upgrade
+from runner.remote.calling import TIMEOUT, ApiError, UnixConnection, Way, call, upgrade
 from runner.remote.stream import EngineStream
 
 __all__ = ["ApiError", "EngineClient"]
 
 
 class EngineClient:
-    """Calls to one engine; every call is a connection of its own, so that nothing goes stale."""
+    """Calls to one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -58,8 +58,9 @@ class EngineClient:
         return [line.decode(errors="replace") for line in _demultiplexed(said).splitlines()]
 
 
-class _Way:
+class _Way(Way):
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self._url = urlsplit(engine.url)
         self._folder = Path(engine.certificates) if engine.certificates else None
         if self._url.scheme not in ("unix", "tcp", "http", "https"):

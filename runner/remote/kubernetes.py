@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from runner.errors import OperationFailed
 from runner.places import Cluster
-from runner.remote.calling import TIMEOUT, ApiError, call, upgrade
+from runner.remote.calling import TIMEOUT, ApiError, Way, call, upgrade
 from runner.remote.kubeconfig import IN_CLUSTER, Access, access_of
 from runner.remote.websocket import PROTOCOL, PodStream
 
@@ -98,8 +98,9 @@ class ClusterClient:
             self.uid()
 
 
-class _Way:
+class _Way(Way):
     def __init__(self, access: Access) -> None:
+        super().__init__()
         self._access = access
         self._url = urlsplit(access.server)
         self.prefix = self._url.path.rstrip("/")

@@ -10,7 +10,8 @@ import numpy as np
 
 from runner.report.marks import Marks
 from runner.report.series import Numbers
-from runner.report.words import NO_DATA, clock, quantity
+from runner.report.words import NO_DATA, UNEXPLAINED, change, clock, quantity
+from runner.verdict.record import Change
 
 MOST_BUCKETS = 1_000  # of a line in a picture; each keeps its lowest and highest point
 _ALL_BUCKETS = 9_000  # of all lines of a page together
@@ -42,7 +43,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a figure shows. *fold*: how a table row sums up many points."""
+    """What a figure shows. *fold*: how a table row sums up many points. *changes*: moments at which its level changed."""
 
     name: str  # unique in the page, fit for an id
     title: str
@@ -51,6 +52,8 @@ class Figure:
     limits: tuple[Limit, ...] = ()
     note: str = ""
     fold: Fold = "max"
+    log: bool = False  # values are powers: on a logarithmic axis, whatever they are
+    changes: tuple[Change, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -88,6 +91,10 @@ def described(figure: Figure, marks: Marks) -> str:
     for band in marks.bands[:8]:
         until = "its end is not on record" if band.open else clock(band.end, marks.zero)
         said.append(f"Fault {band.name} from {clock(band.start, marks.zero)} to {until}.")
+    said += [
+        f"{change(one)} at {clock(one.at, marks.zero)}: {one.cause or UNEXPLAINED}."
+        for one in figure.changes[:8]
+    ]
     said += [f"Halt at {clock(halt.at, marks.zero)}." for halt in marks.halts[:1]]
     return " ".join(said) or NO_DATA
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from runner.assertions import Assertion
 from runner.report.chart import Figure, Limit, Line
 from runner.report.evidence import Evidence
 from runner.report.series import Numbers, Series, over_time
+from runner.report.trace import traces
 from runner.report.words import digits
 from runner.scenario import Indicator, Load
 from runner.shown import shown
@@ -21,6 +23,7 @@ MOST_LOADS = 4
 MOST_INDICATORS = 12
 MOST_INSTANCES = 8
 MOST_LIMITS = 6
+MOST_CHANGES = 50
 _UNITS = {"rss": "bytes", "cpu": "share"}  # of process measures without a unit of their own
 _TERM = re.compile(r"^\s*(?:p(?P<quantile>[0-9.]+)|(?P<name>\w+))\s*(?P<selector>\{)?")
 
@@ -28,7 +31,7 @@ _TERM = re.compile(r"^\s*(?:p(?P<quantile>[0-9.]+)|(?P<name>\w+))\s*(?P<selector
 def figures_of(evidence: Evidence) -> tuple[Figure, ...]:
     """Make every figure of the run; a load that was planned and left no data still has its figures, saying so."""
     limits = limits_of(evidence)
-    return (*_of_loads(evidence, limits), *_of_indicators(evidence, limits))
+    return (*_of_loads(evidence, limits), *traces(evidence), *_of_indicators(evidence, limits))
 
 
 def limits_of(evidence: Evidence) -> dict[str, tuple[Limit, ...]]:
@@ -64,7 +67,16 @@ def _of_loads(evidence: Evidence, limits: dict[str, tuple[Limit, ...]]) -> Itera
     for number, name in enumerate(names[:MOST_LOADS]):
         series = over_time(evidence.loads[name], quantiles) if name in evidence.loads else nothing(quantiles)
         suffix = f" of {shown(name, 60)}" if len(names) > 1 else ""
-        yield from _of_load(series, number, suffix, limits)
+        yield from (_changed(one, evidence) for one in _of_load(series, number, suffix, limits))
+
+
+def _changed(figure: Figure, evidence: Evidence) -> Figure:
+    """Mark where its level changed; changes are those of all loads together."""
+    about = {"latency": "p95", "errors": "error_rate", "throughput": "rps"}.get(
+        figure.name.rpartition("-")[0]
+    )
+    changes = [change for change in evidence.verdict.changes if change.what == about]
+    return replace(figure, changes=tuple(changes[:MOST_CHANGES]))
 
 
 def nothing(quantiles: tuple[float, ...]) -> Series:
@@ -147,6 +159,7 @@ def _values(readings: list[Sample]) -> tuple[Numbers, Numbers]:
 def _value(reading: Sample) -> float:
     if reading.value is not None:
         return reading.value
-    if reading.bad is not None and reading.total:
-        return reading.bad / reading.total
+    part = reading.valid if reading.bad is None else reading.bad
+    if part is not None and reading.total:
+        return part / reading.total
     return float("nan")

@@ -28,6 +28,7 @@ MOST_FINDINGS = 300
 MOST_FAULTS = 200
 MOST_EVENTS = 300
 MOST_NOTES = 50
+MOST_CHANGES = 100
 MOST_FILES = 40
 _ORDER = {"broken": 0, "inconclusive": 1, "held": 2}  # what needs eyes comes first
 _EMPTY_STYLE = content_hash(b"")  # Plotly adds an empty style element and fills it by script
@@ -37,7 +38,7 @@ def page(evidence: Evidence) -> str:
     """Write the page."""
     figures = figures_of(evidence)
     verdict, marks = evidence.verdict, evidence.marks
-    css, script, packed_plotly = _part("page.css"), _part("zoom.js"), bundle() if figures else None
+    css, script, packed_plotly = part("page.css"), part("zoom.js"), bundle() if figures else None
     return _template().render(
         verdict=verdict,
         word=words.OUTCOME_WORDS[verdict.outcome],
@@ -52,6 +53,7 @@ def page(evidence: Evidence) -> str:
         more_faults=max(0, len(verdict.faults) - MOST_FAULTS),
         figures=[_shown_figure(figure, marks, buckets_for(figures)) for figure in figures],
         load_figures=sum(not figure.name.startswith("indicator-") for figure in figures),
+        changes=_changes_table(evidence),
         requests=requests_table(evidence),
         errors=errors_table(evidence),
         generator=generator_table(evidence),
@@ -66,37 +68,44 @@ def page(evidence: Evidence) -> str:
         script=Markup(script),  # noqa: S704 - a file of ours
         bundle=Markup(packed_plotly[0]) if packed_plotly else "",  # noqa: S704 - base64
         points=Markup(packed(points(figures, marks))),  # noqa: S704 - base64
-        policy=_policy(css, [content_hash(script.encode()), packed_plotly[1]] if packed_plotly else []),
+        policy=policy(css, [content_hash(script.encode()), packed_plotly[1]] if packed_plotly else []),
     )
 
 
 @functools.cache
 def _template() -> jinja2.Template:
-    """Compile the page once; everything put into it passes `shown` and is escaped."""
+    """Compile the page once."""
+    return template("page.html.j2", confirmed=confirmed)
+
+
+def template(name: str, **names: Any) -> jinja2.Template:
+    """Compile a page of ours, which may use *names*; everything put into it passes `shown` and is escaped."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_clean,
+        finalize=clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals.update(
         words=words,
-        confirmed=confirmed,
         icon=lambda name, size=16: Markup(icon(name, size)),  # noqa: S704 - drawn by us
+        **names,
     )
-    return environment.from_string(_part("page.html.j2").strip())
+    return environment.from_string(part(name).strip())
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """Let no text into a page but by the one door."""
     return shown(value, 4000) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """Read a template or style of ours."""
     return resources.files("runner.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(css: str, scripts: list[str]) -> Markup:
+def policy(css: str, scripts: list[str]) -> Markup:
     """Allow nothing but our own style and scripts, by their hashes."""
     allowed = " ".join(scripts) or "'none'"
     return Markup(  # noqa: S704 - hashes only
@@ -141,6 +150,27 @@ def _sequence_table(marks: Marks) -> Table:
         moments.append((band.start, f"fault {band.name}", until))
     cells = tuple((words.clock(at, marks.zero), what, until) for at, what, until in sorted(moments)[:200])
     return Table(("From", "What", "Until"), cells, words=3)
+
+
+def _changes_table(evidence: Evidence) -> Table:
+    changes = evidence.verdict.changes
+    cells = tuple(
+        (
+            words.clock(one.at, evidence.marks.zero),
+            one.what,
+            one.cause or words.UNEXPLAINED,
+            words.quantity(one.before, one.unit),
+            words.quantity(one.after, one.unit),
+        )
+        for one in changes[:MOST_CHANGES]
+    )
+    rest = len(changes) - MOST_CHANGES
+    return Table(
+        ("When", "What", "Explained by", "From", "To"),
+        cells,
+        f"and {rest} more in verdict.json" if rest > 0 else "",
+        words=3,
+    )
 
 
 def _problems(evidence: Evidence) -> list[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from runner.report.text import confirmation, title, undoing
-from runner.report.words import OUTCOME_MEANINGS, measured
+from runner.report.words import OUTCOME_MEANINGS, basis, measured
 from runner.shown import shown
 from runner.verdict.record import Finding, Outcome, Verdict
 
@@ -82,8 +82,8 @@ def _case(verdict: Verdict, finding: Finding) -> ET.Element:
     what = ET.SubElement(case, "failure" if finding.outcome == "broken" else "error", type=finding.outcome)
     what.set("message", shown(finding.reason or measured(finding), 300))
     where = f"\n{shown(finding.file)}:{finding.line}" if finding.file else ""
-    basis = f", of {finding.requests} requests" if finding.requests else ""
-    what.text = f"{shown(finding.reason, _MOST_TEXT)}\nmeasured {measured(finding)}{basis}{where}"
+    behind = f", of {basis(finding)}" if finding.requests else ""
+    what.text = f"{shown(finding.reason, _MOST_TEXT)}\nmeasured {measured(finding)}{behind}{where}"
     return case
 
 

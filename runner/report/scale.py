@@ -52,8 +52,8 @@ def value_axis(figure: Figure, start: float, end: float) -> Axis:
     peak = float(values.max()) if len(values) else 0.0
     least = float(values[values > 0].min()) if (values > 0).any() else 0.0
     median = float(np.median(values[values > 0])) if least else 0.0
-    log = figure.unit == "seconds" and least > 0 and peak > _LOG_FROM * median
-    reach = 10.0 if log else 2.5
+    log = figure.log or (figure.unit == "seconds" and least > 0 and peak > _LOG_FROM * median)
+    reach = math.inf if figure.log else 10.0 if log else 2.5
     high = max([peak, *(limit.value for limit in figure.limits if limit.value <= reach * peak)], default=0.0)
     if high <= 0:
         high = max([limit.value for limit in figure.limits], default=0.0) or (

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from runner.plan_record import Plan
-from runner.report.words import quantity, span
+from runner.report.words import evidence, quantity, span
 from runner.shown import shown
 from runner.timeline import (
     ActChanged,
     Confirmed,
     Control,
+    Decided,
     Escaped,
     Event,
+    EvidenceSeen,
+    Expects,
     HaltPulled,
     Note,
     Phase,
@@ -28,6 +31,10 @@ _STATES: dict[str, tuple[str, Tone]] = {
     "failed": ("could not be injected on", "bad"),
     "clean": ("undone on", "good"),
     "dirty": ("LEFT DIRTY on", "bad"),
+}
+_EARLY: dict[str, tuple[str, Tone]] = {
+    "over": ("was over before its time on", "bad"),
+    "lost": ("was lost on", "bad"),
 }
 _CAUSES = {
     "rule": "a halt rule tripped",
@@ -71,10 +78,25 @@ class Narrator:
                 return told, "bad" if event.leaked else "quiet"
             case HaltPulled():
                 return self._halt(event), "bad"
+            case Decided():
+                what = f"{shown(event.fault, 80)} ends" if event.fault else "the run ends"
+                return f"all about it is decided: {what} {event.early:.1f} s early", "quiet"
             case Note():
                 return self._note(event)
             case Sample():
                 return self._sample(event)
+            case EvidenceSeen():
+                return self._evidence(event)
+            case Expects():
+                return self._expects(event), "quiet"
+
+    def _expects(self, event: Expects) -> str:
+        head = f"objective {shown(event.objective, 80)}"
+        if not event.events:
+            return f"{head}: its budget goes by this run's own traffic: {shown(event.why, 200)}"
+        return (
+            f"{head}: {event.events:,.0f} events expected in its time, from {span(event.window)} of history"
+        )
 
     def _start(self, event: Started) -> str:
         if self._plan is None:
@@ -106,7 +128,7 @@ class Narrator:
             return None
         if not self._news(("act", event.act), event.state):
             return None
-        verb, tone = _STATES[event.state]
+        verb, tone = _EARLY[event.early] if event.early else _STATES[event.state]
         name = shown(event.fault or event.kind or event.act, 80)
         by = "" if event.by == "runner" else f" by {shown(event.by, 40)}"
         why = f": {shown(event.evidence, 200)}" if event.evidence else ""
@@ -129,11 +151,8 @@ class Narrator:
 
     def _halt(self, event: HaltPulled) -> str:
         rule = f" `{shown(event.rule, 120)}`" if event.rule else ""
-        value = (
-            f", at {quantity(event.value, _unit(event.rule))}"
-            if event.value is not None and event.rule
-            else ""
-        )
+        unit = "share" if event.confidence else _unit(event.rule)
+        value = f", at {quantity(event.value, unit)}" if event.value is not None and event.rule else ""
         return f"HALT: {_CAUSES[event.cause]}{rule}{value}: {shown(event.reason, 300)}"
 
     def _note(self, event: Note) -> tuple[str, Tone] | None:
@@ -157,6 +176,16 @@ class Narrator:
             else (f"{name} has data again", "good")
         )
 
+    def _evidence(self, event: EvidenceSeen) -> tuple[str, Tone] | None:
+        """Only where it comes to one more tenth of what is needed, counted in powers of ten, than ever before."""
+        tenths = int(10 * event.log10 / event.needed) if event.needed > 0 else 0
+        key = ("evidence", event.rule)
+        known = self._said.get(key)
+        if tenths < 3 or (isinstance(known, int) and tenths <= known):
+            return None
+        self._said[key] = tenths
+        return f"evidence for `{shown(event.rule, 120)}`: {evidence(event)}", "warn"
+
     def _news(self, key: object, value: object) -> bool:
         """Whether *value* is not what was said last of *key*; at most 10,000 keys are remembered."""
         if key in self._said and self._said[key] == value:
@@ -168,6 +197,8 @@ class Narrator:
 
 def _unit(rule: str) -> str:
     """Guess the unit that a rule is in from its own words."""
+    if rule.lstrip().startswith("burn_rate"):
+        return ""
     if "rate" in rule.split("<", maxsplit=1)[0].split(">", maxsplit=1)[0]:
         return "share"
     return "seconds" if rule.lstrip().startswith(("p", "mean", "max")) else ""

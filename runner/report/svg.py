@@ -10,7 +10,7 @@ from itertools import zip_longest
 from runner.report.chart import MOST_BUCKETS, Figure, Limit, Line, described, thin
 from runner.report.marks import Marks
 from runner.report.scale import Axis, time_axis, value_axis
-from runner.report.words import NO_DATA
+from runner.report.words import NO_DATA, UNEXPLAINED, change, clock
 from runner.shown import shown
 
 WIDTH, HEIGHT = 960, 290
@@ -42,6 +42,7 @@ def draw(figure: Figure, marks: Marks, *, buckets: int = MOST_BUCKETS) -> str:
         *_legend(figure.lines, log=up.log),
         *(path(line, across, up, buckets) for line in figure.lines),
         *_limits(figure.limits, across, up),
+        *changes(figure, marks, across),
         *halts(marks, across, TOP - 30, BOTTOM),
     ]
     if figure.empty:
@@ -103,6 +104,22 @@ def halts(marks: Marks, across: Axis, top: float, bottom: float) -> Iterator[str
             fill=RED,
             weight=700,
         )
+
+
+def changes(figure: Figure, marks: Marks, across: Axis) -> Iterator[str]:
+    """Point at the moments at which the level changed; with a question mark where nothing explains it."""
+    for one in figure.changes:
+        if not across.low <= one.at <= across.high:
+            continue
+        spot, colour = across.place(one.at), MUTED if one.cause else RED
+        says = f"{change(one)} at {clock(one.at, marks.zero)}: {one.cause or UNEXPLAINED}"
+        css = "rule" if one.cause else "halt"
+        yield (
+            f'<g><title>{escaped(says)}</title><path class="{css}" d="M{spot:.1f} {TOP + 9}l-5 -9h10z" fill="{colour}" '
+            f'stroke="{colour}"/><path class="{css}" d="M{spot:.1f} {TOP + 9}V{BOTTOM}" stroke="{colour}" stroke-opacity="0.5"/></g>'
+        )
+        if not one.cause:
+            yield label(spot + 7, TOP + 9, "?", css="haltext", fill=RED, weight=700)
 
 
 def path(line: Line, across: Axis, up: Axis, buckets: int = MOST_BUCKETS) -> str:

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from runner.report.words import FINDING_WORDS, OUTCOME_MEANINGS, clock, count, measured, moment, span
+from runner.report.words import (
+    FINDING_WORDS,
+    OUTCOME_MEANINGS,
+    UNEXPLAINED,
+    basis,
+    change,
+    clock,
+    digits,
+    evidence,
+    measured,
+    moment,
+    span,
+)
 from runner.shown import shown, shown_lines
 from runner.verdict.record import FaultReport, Finding, Verdict
 
@@ -19,7 +31,9 @@ _MOST_TEXT = 600
 
 def text(verdict: Verdict, *, again: str = "", files: tuple[str, ...] = ()) -> str:
     """Write the whole report; *again*: the command that makes the run again; *files*: what lies beside it."""
-    blocks = [_head(verdict), _facts(verdict), _faults(verdict), _findings(verdict), _notes(verdict)]
+    blocks = [_head(verdict), _facts(verdict), _faults(verdict), _findings(verdict), _changes(verdict)]
+    blocks.append(_watched(verdict))
+    blocks.append(_notes(verdict))
     if files:
         blocks.append(["Files", *(f"  {shown(name)}" for name in _capped(list(files)))])
     if again:
@@ -105,12 +119,25 @@ def _findings(verdict: Verdict) -> list[str]:
 
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"  {_MARKS[finding.outcome]:<6} {title(finding)}"
-    basis = f", of {count(finding.requests, 'request')}" if finding.requests else ""
-    yield f"         {measured(finding)}{basis}"
+    behind = basis(finding)
+    yield f"         {measured(finding)}{f', of {behind}' if behind else ''}"
+    if finding.changed_at:
+        yield f"         changed at {shown(', '.join(finding.changed_at), 300)}"
     if finding.outcome != "held" and finding.reason:
         yield from _wrapped(finding.reason, " " * 9)
     if finding.outcome != "held" and finding.file:
         yield f"         {shown(finding.file)}:{finding.line}"
+
+
+def _changes(verdict: Verdict) -> list[str]:
+    """What changed when, and by what."""
+    if not verdict.changes:
+        return []
+    lines = [
+        f"  {clock(one.at, verdict.zero):>9}  {change(one)}: {shown(one.cause, 200) or UNEXPLAINED}"
+        for one in _some(verdict.changes)
+    ]
+    return ["What changed when (clear changes of level)", *lines, *_rest(verdict.changes)]
 
 
 def title(finding: Finding) -> str:
@@ -123,6 +150,19 @@ def tally(verdict: Verdict) -> str:
     found = [finding.outcome for finding in verdict.findings]
     parts = [f"{found.count(name)} {word}" for name, word in FINDING_WORDS.items() if name in found]
     return ", ".join(parts) or "no assertion was judged"
+
+
+def _watched(verdict: Verdict) -> list[str]:
+    """Say how near the halt rules with a confidence came."""
+    if not verdict.watched:
+        return []
+    lines = ["Halts with a confidence"]
+    for one in _some(verdict.watched):
+        lines.append(f"  {shown(one.rule, 400)}")
+        lines.append(
+            f"         {evidence(one)}, at {clock(one.at, verdict.zero)}, design effect {digits(one.effect)}"
+        )
+    return lines + _rest(verdict.watched)
 
 
 def _notes(verdict: Verdict) -> list[str]:

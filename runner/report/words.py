@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from runner.verdict.record import Finding, Outcome
+from runner.timeline import EvidenceSeen
+from runner.verdict.record import Change, Finding, Outcome, Watched
 
 NO_DATA = "no data"
 
@@ -28,6 +29,8 @@ OUTCOME_MEANINGS = {
     Outcome.REFUSED: "the run did not start; nothing was touched",
 }
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+ALIKE = 1.5  # a design effect below this is not worth a word
+UNEXPLAINED = "nothing that was done explains it"
 FINDING_WORDS = {"held": "held", "broken": "broken", "inconclusive": "cannot tell"}
 
 
@@ -44,6 +47,8 @@ def quantity(value: float | None, unit: str = "") -> str:
             return f"{digits(value * 100)} %"
         case "per second":
             return f"{digits(value)}/s"
+        case _ if unit.endswith(" per second"):
+            return f"{quantity(value * 60, unit.removesuffix(' per second'))}/min"
         case "bytes":
             return _bytes(value)
         case _:
@@ -80,7 +85,7 @@ def span(seconds: float) -> str:
 def digits(value: float) -> str:
     """Write three significant digits, large ones with their letter: `1.25 M`."""
     size = abs(value)
-    if value == 0:
+    if size < 1e-9:
         return "0"
     if size >= 1e15 or size < 1e-4:
         return f"{value:.2e}"
@@ -100,16 +105,52 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def measured(finding: Finding) -> str:
-    """Say a finding's value against its limit: `188 ms (184 ms to 191 ms), limit 150 ms`."""
+    """Say a finding's value against its limit: `188 ms (95 %: 184 ms to 191 ms), limit 150 ms`."""
     text = quantity(finding.value, finding.unit)
-    if (
-        finding.value is not None
-        and finding.low is not None
-        and finding.high is not None
-        and finding.low < finding.high
-    ):
-        text += f" ({quantity(finding.low, finding.unit)} to {quantity(finding.high, finding.unit)})"
+    if ends := interval(finding):
+        text += f" ({ends})"
     return text if finding.limit is None else f"{text}, limit {quantity(finding.limit, finding.unit)}"
+
+
+def evidence(seen: EvidenceSeen | Watched) -> str:
+    """Say how strong the evidence for a halt rule is: `E = 12.4 of 100 needed, by 9 bad of 310 requests`."""
+    who = f" of {seen.who}" if seen.who else ""
+    return (
+        f"E = {power(seen.log10)} of {power(seen.needed)} needed, "
+        f"by {digits(seen.bad)} bad of {count(seen.requests, 'request')}{who}"
+    )
+
+
+def power(log10: float) -> str:
+    """Say a power of ten as a number: `163`, `1.20e+19`."""
+    return digits(10 ** min(300.0, max(-300.0, log10)))
+
+
+def interval(finding: Finding) -> str:
+    """Say the interval that the value lies in: `95 %: 184 ms to 191 ms`; nothing where it is exact."""
+    low, high = finding.low, finding.high
+    if finding.value is None or low is None or (high is not None and low >= high):
+        return ""
+    if high is None and finding.confidence is None:
+        return ""
+    upper = "no upper end" if high is None else quantity(high, finding.unit)
+    sure = "" if finding.confidence is None else f"{digits(finding.confidence * 100)} %: "
+    return f"{sure}{quantity(low, finding.unit)} to {upper}"
+
+
+def basis(finding: Finding) -> str:
+    """Say what a finding rests on: `600 requests, which tell as much as 130`; nothing where there was none."""
+    if not finding.requests:
+        return ""
+    text = count(finding.requests, "request")
+    if finding.effect is None or finding.effect < ALIKE:
+        return text
+    return f"{text}, which tell as much as {digits(max(1, round(finding.requests / finding.effect)))}"
+
+
+def change(what: Change) -> str:
+    """Say a change of level: `error_rate 0 % to 12 %`."""
+    return f"{what.what} {quantity(what.before, what.unit)} to {quantity(what.after, what.unit)}"
 
 
 def _seconds(value: float) -> str:

@@ -42,7 +42,7 @@
     showlegend: true,
     legend: { orientation: "h", y: 1.1 },
     xaxis: { title: { text: "seconds from t = 0" }, gridcolor: style("--grid"), zeroline: false, ticksuffix: " s" },
-    yaxis: { gridcolor: style("--grid"), zeroline: false, rangemode: "tozero", ticksuffix: figure.suffix },
+    yaxis: { type: figure.log ? "log" : "linear", gridcolor: style("--grid"), zeroline: false, rangemode: "tozero", ticksuffix: figure.suffix },
     shapes: [
       ...figure.bands.map((band) => ({
         type: "rect", yref: "paper", x0: band.x0, x1: band.x1, y0: 0, y1: 1, layer: "below",
@@ -62,7 +62,7 @@
         font: { color: style("--amber"), size: 11 },
       })),
       ...figure.limits.map((limit) => ({
-        x: limit.x1, y: limit.y, text: limit.text, showarrow: false, xanchor: "right", yanchor: "bottom",
+        x: limit.x1, y: figure.log ? Math.log10(limit.y) : limit.y, text: limit.text, showarrow: false, xanchor: "right", yanchor: "bottom",
         font: { color: style("--bad"), size: 11 },
       })),
     ],

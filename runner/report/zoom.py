@@ -71,6 +71,7 @@ def _figure(figure: Figure, marks: Marks, most: int) -> dict[str, Any]:
             {"text": _plain(band.name), "x0": _moment(band.start, marks), "x1": _moment(band.end, marks)}
             for band in marks.bands[:200]
         ],
+        "log": figure.log,
         "halts": [_moment(halt.at, marks) for halt in marks.halts[:1]],
     }
 

@@ -70,6 +70,8 @@ class Cut:
     waiting_age: Real
     waiting_count: Whole
     stretch: Stretch
+    parts: tuple[int, ...] = ()  # where its stretches begin, and where they end, in slots of the run
+    ends: tuple[int, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -109,11 +111,15 @@ def cut(frames: Frames, term: Term, stretch: Stretch) -> Cut:
         waiting_age=frames.waiting_age[waiting],
         waiting_count=frames.waiting_count[waiting],
         stretch=stretch,
+        parts=(stretch.first,),
+        ends=(stretch.last,),
     )
 
 
 def joined(cuts: list[Cut]) -> Cut:
     """Several stretches as one population (for measures of the whole, not of its slots)."""
+    if len(cuts) == 1:
+        return cuts[0]
     first, last = min(one.stretch.first for one in cuts), max(one.stretch.last for one in cuts)
 
     def together(name: str) -> Column:
@@ -128,7 +134,38 @@ def joined(cuts: list[Cut]) -> Cut:
         waiting_age=together("waiting_age"),
         waiting_count=together("waiting_count"),
         stretch=Stretch(first, last),
+        parts=tuple(one.stretch.first for one in cuts),
+        ends=tuple(one.stretch.last for one in cuts),
     )
+
+
+def part(one: Cut, first: int, last: int) -> Cut:
+    """Only what began in slots [first, last) of the run, of what was cut out."""
+    begin, end = first - one.stretch.first, last - one.stretch.first
+    inside = (one.slot >= begin) & (one.slot < end)
+    waiting = (one.waiting_slot >= begin) & (one.waiting_slot < end)
+    return Cut(
+        slot=one.slot[inside] - begin,
+        bucket=one.bucket[inside],
+        count=one.count[inside],
+        bad=one.bad[inside],
+        waiting_slot=one.waiting_slot[waiting] - begin,
+        waiting_age=one.waiting_age[waiting],
+        waiting_count=one.waiting_count[waiting],
+        stretch=Stretch(first, last),
+        parts=(first,),
+        ends=(last,),
+    )
+
+
+def at_rank(one: Cut, rank: int, *, endless: bool) -> float:
+    """The order statistic of that rank, counted from 1: waiting requests at their age, or *endless*."""
+    counts = np.bincount(one.bucket, weights=one.count, minlength=1)
+    if endless or not one.waiting:
+        return float(VALUES[np.searchsorted(counts.cumsum(), rank - 0.5)]) if rank <= one.ended else math.inf
+    aged = np.bincount(one.waiting_bucket, weights=one.waiting_count, minlength=len(counts))
+    aged[: len(counts)] += counts
+    return float(VALUES[np.searchsorted(aged.cumsum(), rank - 0.5)])
 
 
 def key_mask(frames: Frames, term: Term) -> Truth:

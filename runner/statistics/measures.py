@@ -9,23 +9,34 @@ import numpy as np
 from runner.assertions import Operator, Term
 from runner.load.frames import SLOT
 from runner.statistics.comparison import Measured, exactly, looks_up, nothing
-from runner.statistics.cutting import VALUES, Cut, Stretch, cut, in_flight, joined
+from runner.statistics.cutting import VALUES, Cut, Stretch, at_rank, cut, in_flight, joined
+from runner.statistics.doubt import CERTAIN, Doubt
 from runner.statistics.frames import Frames, Real, Whole
 from runner.statistics.selection import GAUGES
+from runner.statistics.sureness import sure
 
 NO_REQUEST = "no request was made in this window"
 
 
 def measure(
-    frames: Frames, term: Term, stretches: tuple[Stretch, ...], operator: Operator | None = None
+    frames: Frames,
+    term: Term,
+    stretches: tuple[Stretch, ...],
+    operator: Operator | None = None,
+    *,
+    doubt: Doubt = CERTAIN,
 ) -> Measured:
-    """Measure *term* over all *stretches* together. A gauge gives its worst for *operator*, its mean without one."""
+    """Measure *term* over all *stretches* together. A gauge gives its worst for *operator*, its mean without one.
+
+    With a confidence in *doubt* the ends of what is sampled are those of its interval.
+    """
     if term.name in GAUGES:
         return _gauge(gauge(frames, term, stretches), operator)
     if term.name == "offered_rps":
         return _offered(frames, term, stretches)
     whole = joined([cut(frames, term, stretch) for stretch in stretches])
-    return measure_cut(whole, term, seconds=sum(stretch.seconds for stretch in stretches))
+    seconds = sum(stretch.seconds for stretch in stretches)
+    return sure(whole, term, measure_cut(whole, term, seconds=seconds), doubt, seconds=seconds)
 
 
 def measure_cut(one: Cut, term: Term, *, seconds: float) -> Measured:
@@ -58,18 +69,26 @@ def measure_cut(one: Cut, term: Term, *, seconds: float) -> Measured:
             return nothing(f"{term.text or term.name} is no measure of the load")
 
 
+MILLION = 1e6
+
+
+def cost(requests: Measured, errors: Measured, *, spent: float) -> Measured:
+    """What a million requests that succeeded cost, where so much was *spent*; those that wait may yet succeed or fail."""
+    if requests.value is None or errors.value is None:
+        return nothing(requests.why or errors.why)
+    most, least = requests.value - errors.low, requests.value - errors.high
+    low, high = (spent / succeeded * MILLION if succeeded else math.inf for succeeded in (most, least))
+    return Measured(low, low, high, requests=round(requests.value))
+
+
 def quantile(one: Cut, q: float) -> Measured:
     """Order statistic ceil(q n): at least with the waiting ones at their age, at most with them at infinity."""
     total = one.ended + one.waiting
     rank = max(1, math.ceil(q * total - 1e-9))
-    counts = np.bincount(one.bucket, weights=one.count, minlength=1)
-    ended = counts.cumsum()
-    high = float(VALUES[np.searchsorted(ended, rank - 0.5)]) if rank <= one.ended else math.inf
+    high = at_rank(one, rank, endless=True)
     if not one.waiting:
         return exactly(high, requests=total)
-    aged = np.bincount(one.waiting_bucket, weights=one.waiting_count, minlength=len(counts))
-    aged[: len(counts)] += counts
-    low = float(VALUES[np.searchsorted(aged.cumsum(), rank - 0.5)])
+    low = at_rank(one, rank, endless=False)
     return Measured(low, low, high, requests=total)
 
 

@@ -15,7 +15,7 @@ OF_SHARES = frozenset({"error_rate", "success_rate"})
 OF_LOADS = frozenset(
     {
         "quantile", "mean", "max", "error_rate", "success_rate", "rps", "offered_rps", "in_flight", "users",
-        "requests", "errors",
+        "requests", "errors", "cost",
     }
 )  # fmt: skip
 GAUGES = frozenset({"in_flight", "users"})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from runner.assertions import Operator, Term
 from runner.load.frames import SLOT
 from runner.statistics.comparison import Measured, looks_up, nothing
-from runner.statistics.cutting import VALUES, Cut, Stretch, cut, in_flight
+from runner.statistics.cutting import VALUES, Cut, Stretch, cut, in_flight, part
+from runner.statistics.doubt import CERTAIN, Doubt
 from runner.statistics.frames import Column, Frames, Real, Truth, Whole
 from runner.statistics.measures import NO_REQUEST, gauge, offered
 from runner.statistics.selection import GAUGES
+from runner.statistics.sureness import sure
 
 EXPECTED = 20  # requests that a silent window must have been due to hold, to count as one without data
 
@@ -26,10 +29,19 @@ def width_of(seconds: float) -> int:
     return max(1, round(seconds / SLOT))
 
 
-def worst(frames: Frames, term: Term, stretch: Stretch, *, width: int, operator: Operator) -> Measured:
+def worst(
+    frames: Frames,
+    term: Term,
+    stretch: Stretch,
+    *,
+    width: int,
+    operator: Operator,
+    doubt: Doubt = CERTAIN,
+) -> Measured:
     """The worst of every window of *width* slots that lies in *stretch*.
 
     With requests still waiting it lies between the worst with them at their age and the worst with no end to them.
+    With a confidence in *doubt* its ends hold for all windows together that do not overlap.
     """
     if stretch.slots < width:
         return nothing(f"the window of {stretch.seconds:.3g} s is shorter than {width * SLOT:.3g} s")
@@ -38,13 +50,15 @@ def worst(frames: Frames, term: Term, stretch: Stretch, *, width: int, operator:
     one = cut(frames, term, stretch)
     find = _worst_quantile if term.name == "quantile" else _worst_value
     least = find(one, term, width=width, operator=operator, endless=False)
-    if least.value is None or not one.waiting:
+    if least.value is None:
         return least
-    most = find(one, term, width=width, operator=operator, endless=True)
+    most = find(one, term, width=width, operator=operator, endless=True) if one.waiting else least
     ends = sorted((least.value, least.value if most.value is None else most.value))
-    return Measured(
-        least.value, ends[0], ends[1], requests=least.requests, first=least.first, last=least.last
-    )
+    found = replace(least, low=ends[0], high=ends[1])
+    if not doubt.confidence or found.first is None or found.last is None:
+        return found
+    inside = part(one, found.first, found.last)
+    return sure(inside, term, found, doubt.shared(stretch.slots / width), seconds=width * SLOT)
 
 
 def truth(

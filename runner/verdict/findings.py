@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from runner.assertions import Assertion, Bound, Operator, Term
-from runner.statistics.comparison import Standing, holds, looks_up, nothing, standing
+from runner.assertions import Assertion, Operator, Term
+from runner.statistics.comparison import Standing, holds, needed, nothing, standing
+from runner.statistics.doubt import Doubt
 from runner.statistics.selection import is_of_load, narrowed, request_names
 from runner.verdict.case import Case
+from runner.verdict.changes import changed_at
+from runner.verdict.early import decided
 from runner.verdict.lasting import longest_true
+from runner.verdict.limits import Limit, limit_of, moved, times_before
 from runner.verdict.measuring import Seen, see, unit_of
 from runner.verdict.record import Finding
 from runner.verdict.recovering import recover
+from runner.verdict.saying import name_of, recovery_sentence, sentence
 from runner.verdict.windows import Window, windows
-from runner.verdict.wording import counted, said
+from runner.verdict.wording import said
 
 _SEVERITY: dict[Standing, int] = {"broken": 0, "inconclusive": 1, "held": 2}
 
@@ -26,12 +31,6 @@ class Judged:
     reason: str
     seen: Seen
     limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    value: float | None
-    why: str = ""
 
 
 def findings_of(case: Case, assertion: Assertion) -> tuple[Finding, ...]:
@@ -51,17 +50,37 @@ def findings_in(
         why = nothing(f"no request is named like {term.selector.request}")
         judged = Judged("inconclusive", why.why, Seen(why, places[0].start, places[0].end))
         return (_written(case, assertion, term, judged, when=when),)
+    several = len(names)
     return tuple(
-        _finding(case, assertion, narrowed(term, name), places, when=when, about=f"{name}: ")
+        _finding(case, assertion, narrowed(term, name), places, when=when, about=f"{name}: ", several=several)
         for name in names
     )
 
 
 def _finding(
-    case: Case, assertion: Assertion, term: Term, places: tuple[Window, ...], *, when: str, about: str = ""
+    case: Case,
+    assertion: Assertion,
+    term: Term,
+    places: tuple[Window, ...],
+    *,
+    when: str,
+    about: str = "",
+    several: int = 1,
 ) -> Finding:
-    judged = min((_judged(case, assertion, term, window) for window in places), key=_severity)
+    among = len(places) * several
+    judged = min((_one_of(among, case, assertion, term, window) for window in places), key=_severity)
     return _written(case, assertion, term, replace(judged, reason=about + judged.reason), when=when)
+
+
+def _one_of(among: int, case: Case, assertion: Assertion, term: Term, window: Window) -> Judged:
+    """Broken only if it is so with the confidence shared among all that any one of could break (Bonferroni).
+
+    Held needs no share: all have to hold, each with the whole confidence (intersection-union: Berger 1982).
+    """
+    judged = _judged(case, assertion, term, window)
+    if judged.stands != "broken" or among == 1:
+        return judged
+    return _judged(case, assertion, term, window, among=among)
 
 
 def _severity(judged: Judged) -> tuple[int, float]:
@@ -74,6 +93,9 @@ def _severity(judged: Judged) -> tuple[int, float]:
 def _written(case: Case, assertion: Assertion, term: Term, judged: Judged, *, when: str) -> Finding:
     measured = judged.seen.measured
     known = measured.value is not None and not measured.exact
+    sampled = measured.confidence > 0
+    open_yet = judged.stands == "inconclusive" and judged.limit is not None and sampled
+    amount = needed(measured, judged.limit) if open_yet and judged.limit is not None else None
     return Finding(
         assertion=assertion.text,
         when=when,
@@ -84,72 +106,86 @@ def _written(case: Case, assertion: Assertion, term: Term, judged: Judged, *, wh
         unit=unit_of(case.plan, term),
         low=_finite(measured.low) if known else None,
         high=_finite(measured.high) if known else None,
+        confidence=measured.confidence if sampled else None,
         requests=measured.requests,
+        effect=measured.effect if sampled else None,
+        needed_requests=amount.requests if amount else None,
+        needed_seconds=amount.seconds if amount and assertion.over is None else None,
         start=judged.seen.start,
         end=judged.seen.end,
+        changed_at=changed_at(case, term, judged.seen.start, judged.seen.end),
         file=assertion.place.file,
         line=assertion.place.line,
     )
 
 
-def _judged(case: Case, assertion: Assertion, term: Term, window: Window) -> Judged:
+def _judged(case: Case, assertion: Assertion, term: Term, window: Window, *, among: int = 1) -> Judged:
+    doubt = case.doubt(assertion).shared(among)
     if term.name == "recovery":
-        return _doubted(case, term, _recovery(case, assertion, window), window)
+        return _doubted(case, term, _recovery(case, assertion, window, doubt), window)
+    if window.early is not None and (told := decided(case, assertion, term, window)) is not None:
+        seen = see(case.plan, case.record, term, window)
+        return _doubted(case, term, Judged(*told, seen, assertion.bound.value), window)
     if assertion.within is not None:
-        judged = min((_side(case, assertion, term, window, sign) for sign in (1, -1)), key=_severity)
-        return _doubted(case, term, judged, window)
-    over = assertion.over
-    seen = see(case.plan, case.record, term, window, operator=assertion.op, over=over)
-    if seen.measured.value is None:
-        return Judged("inconclusive", seen.measured.why, seen)
-    limit = _limit(case, assertion.bound, term, window)
-    if limit.value is None:
-        return Judged("inconclusive", limit.why, seen)
-    if assertion.lasting is not None:
-        judged = _lasting(case, assertion, term, window, seen, limit=limit.value)
-    else:
-        judged = _compared(case, term, seen, assertion.op, limit.value, over=over)
+        sides: tuple[tuple[Operator, float], ...] = (
+            ("<=", 1 + assertion.within),
+            (">=", 1 - assertion.within),
+        )
+        found = [
+            _against(case, assertion, term, window, operator=operator, doubt=doubt, factor=factor)
+            for operator, factor in sides
+        ]
+        return _doubted(case, term, min(found, key=_severity), window)
+    judged = _against(case, assertion, term, window, operator=assertion.op, doubt=doubt)
     return _doubted(case, term, judged, window)
 
 
-def _limit(case: Case, bound: Bound, term: Term, window: Window) -> _Limit:
-    """Resolve a bound: a value, a multiple of the time before, or of another term in the same window."""
-    if bound.value is not None:
-        return _Limit(bound.value)
-    factor = 1.0 if bound.factor is None else bound.factor
-    if bound.term is None:
-        measured = case.baseline(term)
-        where = "before"
-    else:
-        measured = see(case.plan, case.record, bound.term, window).measured
-        where = bound.term.text or bound.term.name
-    if measured.value is None:
-        return _Limit(None, f"there is no {where} to compare with: {measured.why}")
-    return _Limit(factor * measured.value)
+def _against(
+    case: Case,
+    assertion: Assertion,
+    term: Term,
+    window: Window,
+    *,
+    operator: Operator,
+    doubt: Doubt,
+    factor: float = 0.0,
+) -> Judged:
+    """Measure, find the limit (*factor* x before, if it is given), compare."""
+    seen = see(case.plan, case.record, term, window, operator=operator, over=assertion.over, doubt=doubt)
+    if seen.measured.value is None:
+        return Judged("inconclusive", seen.measured.why, seen)
+    limit = (
+        times_before(case, term, factor, doubt)
+        if factor
+        else limit_of(case, assertion.bound, term, window, doubt)
+    )
+    if limit.value is None:
+        return Judged("inconclusive", limit.why, seen)
+    if assertion.lasting is not None:
+        return _lasting(case, assertion, term, window, seen, limit=limit.value)
+    return _compared(case, term, seen, operator, limit, over=assertion.over, doubt=doubt, window=window)
 
 
 def _compared(
-    case: Case, term: Term, seen: Seen, operator: Operator, limit: float, *, over: float | None
+    case: Case,
+    term: Term,
+    seen: Seen,
+    operator: Operator,
+    limit: Limit,
+    *,
+    over: float | None,
+    doubt: Doubt,
+    window: Window,
 ) -> Judged:
-    measured = seen.measured
-    stands = standing(measured, operator, limit)
-    if limit == 0 and measured.exact and measured.value == 0 and operator in {"<", ">"}:
-        stands = "held"  # nothing is no more than a multiple of nothing
-    return Judged(stands, _sentence(case, term, seen, stands, operator, limit, over=over), seen, limit)
-
-
-def _side(case: Case, assertion: Assertion, term: Term, window: Window, sign: int) -> Judged:
-    """One side of `within`: not above (or not below) the time before by more than a share of it."""
-    assert assertion.within is not None
-    operator: Operator = "<=" if sign > 0 else ">="
-    seen = see(case.plan, case.record, term, window, operator=operator, over=assertion.over)
-    baseline = case.baseline(term)
-    if seen.measured.value is None:
-        return Judged("inconclusive", seen.measured.why, seen)
-    if baseline.value is None:
-        return Judged("inconclusive", f"there is no before to compare with: {baseline.why}", seen)
-    limit = baseline.value * (1 + sign * assertion.within)
-    return _compared(case, term, seen, operator, limit, over=assertion.over)
+    assert limit.value is not None
+    stands, measured = limit.against(seen.measured, operator)
+    unit = unit_of(case.plan, term)
+    reason = sentence(term, measured, stands, operator=operator, limit=limit.value, unit=unit, over=over)
+    if window.end <= (case.moments.last_undo or 0.0) and stands != "inconclusive":
+        why = moved(case, term, limit, seen.measured, operator, doubt)
+        if why:
+            stands, reason = "inconclusive", f"{reason}, but {why}"
+    return Judged(stands, reason, replace(seen, measured=measured), limit.value)
 
 
 def _lasting(
@@ -158,7 +194,7 @@ def _lasting(
     """`for`: somewhere in the window it was true for that long without a break."""
     assert assertion.lasting is not None
     longest, measured = longest_true(case, assertion, term, window, limit=limit)
-    name, unit = _name(term), unit_of(case.plan, term)
+    name, unit = name_of(term), unit_of(case.plan, term)
     what = f"{name} {assertion.op} {said(limit, unit)}"
     if longest is None:
         return Judged("inconclusive", measured, seen, limit)
@@ -171,59 +207,17 @@ def _lasting(
     )
 
 
-def _recovery(case: Case, assertion: Assertion, window: Window) -> Judged:
+def _recovery(case: Case, assertion: Assertion, window: Window, doubt: Doubt) -> Judged:
     limit = assertion.bound.value
-    found = recover(case, window)
+    found = recover(case, window, doubt)
     seen = Seen(found.measured, found.start, found.end)
     if found.measured.value is None or limit is None:
         return Judged("inconclusive", found.measured.why or "recovery needs a limit in seconds", seen, limit)
-    took = said(found.measured.value, "seconds")
-    if not found.recovered:
-        lost = not holds(assertion.op, found.measured.value, limit)
-        reason = f"it had not recovered {took} {found.since}, when {found.until}"
-        return Judged("broken" if lost else "inconclusive", reason, seen, limit)
     stands = standing(found.measured, assertion.op, limit)
-    reason = f"the last second that broke the steady state ended {took} {found.since}, {_against(stands, assertion.op, limit, 'seconds')}"
-    if found.measured.value == 0:
-        reason = f"the steady state was never broken {found.since.replace('after', 'from', 1)} on"
-    return Judged(stands, reason, seen, limit)
-
-
-def _sentence(
-    case: Case,
-    term: Term,
-    seen: Seen,
-    stands: Standing,
-    operator: Operator,
-    limit: float,
-    *,
-    over: float | None,
-) -> str:
-    measured, unit = seen.measured, unit_of(case.plan, term)
-    assert measured.value is not None
-    worst = f" in the worst {over:g} s" if over is not None else ""
-    behind = [f"in {counted(measured.requests)}"] if measured.requests else []
-    if stands == "inconclusive":
-        between = f"lies between {said(measured.low, unit)} and {said(measured.high, unit)}{worst}"
-        cause = "some were never answered" if is_of_load(term) else "its buckets cannot tell more"
-        parts = [f"{_name(term)} {between}", f"about the limit of {said(limit, unit)}", *behind, cause]
-    else:
-        value = f"{_name(term)} was {said(measured.value, unit)}{worst}"
-        parts = [value, _against(stands, operator, limit, unit), *behind]
-    return ", ".join(parts)
-
-
-def _against(stands: Standing, operator: Operator, limit: float, unit: str) -> str:
-    amount = said(limit, unit)
-    if operator in {"==", "!="}:
-        return f"{'as' if stands == 'held' else 'not'} {'' if operator == '==' else 'other than '}{amount}"
-    if stands == "held":
-        return f"within the limit of {amount}"
-    return f"{'over' if looks_up(operator) else 'under'} the limit of {amount}"
-
-
-def _name(term: Term) -> str:
-    return term.text or term.name
+    if not found.recovered and not doubt.confidence:
+        lost = not holds(assertion.op, found.measured.value, limit)
+        stands = "broken" if lost else "inconclusive"
+    return Judged(stands, recovery_sentence(found, stands, assertion.op, limit), seen, limit)
 
 
 def _doubted(case: Case, term: Term, judged: Judged, window: Window) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,10 +10,13 @@ from runner.plan_record import Plan
 from runner.record import Record
 from runner.timeline import HaltPulled, Note, Phase, Started
 from runner.verdict.case import Case, case_of
+from runner.verdict.changes import changes_of
+from runner.verdict.doubting import doubts_of
 from runner.verdict.faults import left_dirty
 from runner.verdict.findings import findings_in, findings_of
 from runner.verdict.measuring import unit_of
 from runner.verdict.record import Finding, Outcome, Verdict
+from runner.verdict.watched import watched
 from runner.verdict.windows import after, before
 
 _HALTS = {"evidence": Outcome.INCONCLUSIVE, "defect": Outcome.DEFECT}  # every other cause: halted
@@ -23,11 +27,13 @@ _PASSED = {0: "nothing was asserted", 1: "the assertion held"}
 def judge(plan: Plan, record: Record) -> Verdict:
     """Judge a finished run. Never raises on a record that can be read."""
     case = case_of(plan, record)
+    case = replace(case, changes=changes_of(case))
     steady_before = _steady(case, "before")
     steady_after = _steady(case, "after")
     expected = tuple(
         finding for assertion in plan.scenario.expect for finding in findings_of(case, assertion)
     )
+    expected += _compared(case)
     leaks = _leaks(case)
     findings = (*steady_before, *expected, *steady_after, *leaks, *_halt_findings(case))
     outcome, reason = _outcome(case, steady_before, (*expected, *steady_after, *leaks))
@@ -47,13 +53,29 @@ def judge(plan: Plan, record: Record) -> Verdict:
         reason=reason,
         findings=findings,
         faults=case.faults,
+        changes=case.changes,
         notes=_notes(case),
+        watched=watched(plan, record),
     )
 
 
+def _compared(case: Case) -> tuple[Finding, ...]:
+    """The guardrails between two sides that ran beside each other."""
+    compare = case.plan.scenario.compare
+    if compare is None or compare.arms is None:
+        return ()
+    from runner.verdict.arms import arms_findings  # noqa: PLC0415 - scipy: most runs compare nothing
+
+    return arms_findings(case)
+
+
 def steady_findings(plan: Plan, record: Record, side: Literal["before", "after"]) -> tuple[Finding, ...]:
-    """Judge the steady state alone, also of a run that goes on."""
-    return _steady(case_of(plan, record, live=True), side)
+    """Judge the steady state alone, also of a run that goes on, by points.
+
+    It decides whether faults may be injected. A value on the good side is enough for that: more certainty than the time
+    before can give would keep harmless experiments from being made. The verdict then judges the same by intervals.
+    """
+    return _steady(case_of(plan, record, live=True, points=True), side)
 
 
 def _steady(case: Case, side: Literal["before", "after"]) -> tuple[Finding, ...]:
@@ -99,6 +121,8 @@ def _halt_findings(case: Case) -> tuple[Finding, ...]:
                 limit=event.limit,
                 unit="seconds"
                 if event.cause == "evidence"
+                else "share"
+                if event.confidence
                 else unit_of(case.plan, rule.term)
                 if rule
                 else "",
@@ -133,31 +157,13 @@ def _outcome(
         return Outcome.FAILED, _decisive(broken)
     if halt:
         return halt
-    if doubts := _doubts(case):
+    if doubts := doubts_of(case):
         return Outcome.INCONCLUSIVE, doubts[0]
     judged = (*steady_before, *later)
     unknown = [finding for finding in judged if finding.outcome == "inconclusive"]
     if unknown:
         return Outcome.INCONCLUSIVE, _decisive(unknown)
     return Outcome.PASSED, _PASSED.get(len(judged), f"all {len(judged)} assertions held")
-
-
-def _doubts(case: Case) -> list[str]:
-    """Why a run without a broken assertion still shows nothing."""
-    found = [
-        event.text for event in case.record.events if isinstance(event, Note) and event.level == "invalid"
-    ]
-    found += case.doubts.all
-    if case.moments.zero is None:
-        found.append("the run ended before t = 0")
-    found += [
-        f"{report.name} had no effect: {report.evidence}"
-        for report in case.faults
-        if report.confirmed is False
-    ]
-    begun = {(one.fault, one.number) for one in case.moments.occurrences}
-    never = [window for window in case.plan.windows if (window.fault, window.occurrence) not in begun]
-    return [*found, *(f"{window.fault} was planned and never injected" for window in never)]
 
 
 def _decisive(findings: list[Finding]) -> str:

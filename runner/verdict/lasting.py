@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from runner.assertions import Assertion, Term
 from runner.load.frames import SLOT
+from runner.statistics.budgets import factor
 from runner.statistics.comparison import holds
 from runner.statistics.recovery import longest_run
 from runner.statistics.samples import by_window, of_term
 from runner.statistics.selection import is_of_load
 from runner.statistics.sliding import truth, width_of
 from runner.verdict.case import Case
+from runner.verdict.measuring import objective_of
 from runner.verdict.windows import Window
 
 MOMENT = 1.0  # seconds that a comparison looks at where `over` does not say
@@ -38,6 +40,8 @@ def _of_samples(
 ) -> tuple[float | None, str]:
     """From the first of a run of true samples to the first that is not."""
     good = of_term(term, case.record.samples(term.of or term.name))
+    objective = objective_of(case.plan, term)
+    limit /= factor(objective, term, good) if objective is not None else 1.0
     longest, began, seen = 0.0, None, False
     for start, end in window.spans:
         measured = by_window(term, good, start=start, end=end, width=assertion.over or 0.0)

@@ -51,13 +51,29 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     limit: float | None = None
     unit: str = ""  # seconds, share, per second, bytes, count
-    low: float | None = None  # uncertainty: the interval the value lies in
+    low: float | None = None  # the interval the value lies in; None at an end: without end
     high: float | None = None
+    confidence: float | None = None  # of the interval; None: a fact, or judged by points alone
     requests: int = 0
+    effect: float | None = None  # design effect: requests / effect independent ones would tell as much
+    needed_requests: int | None = None  # about how many more would tell
+    needed_seconds: float | None = None  # how long they take; None where a longer run does not help
     start: float | None = None  # the window looked at, seconds since the anchor; of `over`, the worst one
     end: float | None = None
+    changed_at: tuple[str, ...] = ()  # the edges of faults and stages at which what it is about changed
     file: str = ""
     line: int = 0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment at which a level changed. *cause*: the edge of a fault or stage that explains it; empty: none does."""
+
+    at: float  # seconds since the anchor
+    what: str  # error_rate, p95, rps
+    unit: str
+    before: float
+    after: float
+    cause: str = ""
 
 
 class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +107,23 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """The strongest evidence that a halt rule with a confidence came to: log10 of E, and of the E at which it halts.
+
+    *effect*: the design effect that counts were divided by, measured in the time before.
+    """
+
+    rule: str
+    confidence: float
+    who: str = ""  # the request, of `each`
+    log10: float
+    needed: float
+    at: float
+    bad: int
+    requests: int
+    effect: float
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of one run; a pure function of its record."""
 
@@ -108,4 +141,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str  # a few words: the decisive thing
     findings: tuple[Finding, ...] = ()
     faults: tuple[FaultReport, ...] = ()
+    changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    watched: tuple[Watched, ...] = ()

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
-from runner.assertions import Assertion, Operator
-from runner.load.frames import SLOT
-from runner.statistics.comparison import Measured, exactly, holds, nothing
-from runner.statistics.cutting import Stretch
-from runner.statistics.recovery import BUCKET, recovery
-from runner.statistics.samples import measure_samples, of_term
-from runner.statistics.selection import is_of_load
-from runner.statistics.sliding import truth, width_of
+from runner.assertions import Assertion
+from runner.statistics.comparison import Measured, exactly, nothing
+from runner.statistics.doubt import CERTAIN, Doubt
+from runner.statistics.recovery import BUCKET, Line, between, recovery
 from runner.verdict.case import Case
+from runner.verdict.moments import Occurrence
+from runner.verdict.seconds import Limit, line_of
 from runner.verdict.windows import Window
-
-Limit = tuple[Operator, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """*measured*: seconds from the origin to the end of the last bad second. *until*: what ended the looking."""
+    """*measured*: seconds from the origin to the end of the last bad second. *until*: what ended the looking.
+
+    *held_from*: seconds from the origin at which it had already held, before it relapsed.
+    """
 
     measured: Measured
     recovered: bool = False
@@ -28,10 +28,15 @@ class Recovered:
     end: float = 0.0
     since: str = ""
     until: str = ""
+    held_from: float | None = None
 
 
-def recover(case: Case, window: Window) -> Recovered:
-    """Judge every second from the injection or the undo to the next fault or the end by the steady state."""
+def recover(case: Case, window: Window, doubt: Doubt = CERTAIN) -> Recovered:
+    """Judge every second from the injection or the undo to the next fault or the end by the steady state.
+
+    The second in which an undo ends, and those it took, are the fault's. With a confidence in *doubt* its ends are the
+    last second that was surely bad and the first of a stretch that surely held.
+    """
     if not window.faults:
         return Recovered(nothing(window.why or "recovery is asked for after a fault"))
     one = window.faults[0]
@@ -48,56 +53,55 @@ def recover(case: Case, window: Window) -> Recovered:
         return Recovered(
             nothing("less than a second was left to recover in"), start=origin, end=max(origin, end)
         )
-    judged = [_seconds(case, assertion, origin, seconds) for assertion in case.plan.scenario.steady_state]
-    found = recovery([_worst(list(column)) for column in zip(*judged, strict=True)] if judged else [])
+    lines = [
+        line_of(case, assertion, origin, seconds, limits=_limits(case, assertion), doubt=doubt)
+        for assertion in case.plan.scenario.steady_state
+    ]
+    lines, since = _counted(lines, one, origin) if from_injection else (lines, "after the undo")
+    found = recovery(_worst_of(lines))
     if found is None:
         return Recovered(nothing("no data says whether it recovered"), start=origin, end=end)
-    return Recovered(
+    told = Recovered(
         exactly(found.seconds),
         found.recovered,
         origin,
         end,
-        since="after the injection" if from_injection else "after the undo",
+        since=since,
         until="the run ended" if following is None else "the next fault began",
     )
+    return _between(told, lines, doubt) if doubt.confidence else told
+
+
+def _between(told: Recovered, lines: list[Line], doubt: Doubt) -> Recovered:
+    bounds = between(lines, confidence=doubt.confidence)
+    low, high = bounds.low * BUCKET, math.inf if bounds.high is None else bounds.high * BUCKET
+    value = min(max(told.measured.value or 0.0, low), high)
+    measured = replace(exactly(value), low=low, high=high, confidence=doubt.asked)
+    held = None if bounds.held_from is None else bounds.held_from * BUCKET
+    return replace(told, measured=measured, recovered=bounds.high is not None, held_from=held)
+
+
+def _counted(lines: list[Line], one: Occurrence, origin: float) -> tuple[list[Line], str]:
+    """Count from the injection, and anew from the undo where it was itself again before: starting again is a blow too."""
+    if one.undoing is None or one.end is None or not lines:
+        return lines, "after the injection"
+    ends = int((one.undoing - origin + 1e-6) / BUCKET)
+    begins = math.ceil((one.end - origin - 1e-6) / BUCKET)
+    early, late = [line.part(0, ends) for line in lines], [line.part(begins, None) for line in lines]
+    before, after = recovery(_worst_of(early)), recovery(_worst_of(late))
+    if before is None or not before.recovered or after is None:
+        return lines, "after the injection"
+    if after.seconds > before.seconds or not after.recovered:
+        return late, "after the undo"
+    return early, "after the injection"
+
+
+def _worst_of(lines: list[Line]) -> list[bool | None]:
+    return [_worst(list(column)) for column in zip(*(line.bad for line in lines), strict=True)]
 
 
 def _worst(states: list[bool | None]) -> bool | None:
     return True if True in states else False if False in states else None
-
-
-def _seconds(case: Case, assertion: Assertion, origin: float, seconds: int) -> list[bool | None]:
-    """For each second: did it break the assertion? None where it holds no data."""
-    limits = _limits(case, assertion)
-    if not limits:
-        return [None] * seconds
-    if not is_of_load(assertion.term):
-        return [_sampled(case, assertion, origin + number * BUCKET, limits) for number in range(seconds)]
-    width = width_of(BUCKET)
-    first = int(origin / SLOT + 1e-6)
-    stretch = Stretch(first, first + seconds * width)
-    found: list[bool | None] = [None] * seconds
-    for operator, limit in limits:
-        true, there = truth(
-            case.record.frames, assertion.term, stretch, width=width, operator=operator, limit=limit
-        )
-        for number in range(seconds):
-            if there[number * width]:
-                found[number] = bool(found[number]) or not true[number * width]
-    return found
-
-
-def _sampled(case: Case, assertion: Assertion, start: float, limits: list[Limit]) -> bool | None:
-    term = assertion.term
-    samples = case.record.samples(term.of or term.name)
-    good = of_term(term, [one for one in samples if start <= one.at < start + BUCKET])
-    if not good:
-        return None
-    broken = False
-    for operator, limit in limits:
-        value = measure_samples(term, good, operator).value
-        broken |= value is not None and not holds(operator, value, limit)
-    return broken
 
 
 def _limits(case: Case, assertion: Assertion) -> list[Limit]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.assertions import When
 from runner.load.frames import SLOT
 from runner.statistics.cutting import Stretch, calm, harmed, staged
-from runner.verdict.moments import Moments, Occurrence
+from runner.verdict.moments import Early, Moments, Occurrence
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """One window that is judged by itself, from *start* to *end*; of `during faults` it has several stretches.
 
-    *faults*: the occurrences that it belongs to. *why*: the reason why there is nothing to judge.
+    *faults*: the occurrences that it belongs to. *why*: the reason why there is nothing to judge. *early*: it was ended
+    before its planned end, since all about it was decided.
     """
 
     start: float = 0.0
@@ -23,6 +24,7 @@ class Window:
     spans: tuple[tuple[float, float], ...] = ()
     faults: tuple[Occurrence, ...] = ()
     why: str = ""
+    early: Early | None = None
 
 
 def windows(when: When, moments: Moments) -> tuple[Window, ...]:
@@ -42,6 +44,22 @@ def windows(when: When, moments: Moments) -> tuple[Window, ...]:
             return _after_name(when.name, moments)
 
 
+def together(several: tuple[Window, ...]) -> Window:
+    """All windows of one WHEN as one population: a fault that came three times is looked at as a whole."""
+    seen = [one for one in several if not one.why]
+    if not seen:
+        return several[0]
+    stretches = tuple(stretch for one in seen for stretch in one.stretches)
+    crossing = all(stretch.crossing_from is not None for stretch in stretches)
+    return Window(
+        min(one.start for one in seen),
+        max(one.end for one in seen),
+        _apart(stretches) if crossing else stretches,
+        tuple(span for one in seen for span in one.spans),
+        faults=tuple(fault for one in seen for fault in one.faults),
+    )
+
+
 def before(moments: Moments) -> Window:
     """From the end of the warm-up to t = 0. What then is still under way, when a fault begins, is the fault's."""
     end = moments.end if moments.zero is None else min(moments.zero, moments.end)
@@ -50,7 +68,8 @@ def before(moments: Moments) -> Window:
 
 def after(moments: Moments) -> Window:
     """From the last undo to the end of the run."""
-    return _calm(moments.last_undo, moments.end, "the run never came to `after`")
+    window = _calm(moments.last_undo, moments.end, "the run never came to `after`")
+    return replace(window, early=moments.early)
 
 
 def _calm(start: float | None, end: float, why: str, *, ends_before: float | None = None) -> Window:
@@ -61,15 +80,17 @@ def _calm(start: float | None, end: float, why: str, *, ends_before: float | Non
     return Window(start, end, (calm(start, end, ends_before=ends_before),), ((start, end),))
 
 
-def _harmed(one: Occurrence, moments: Moments) -> Window:
+def harmed_by(one: Occurrence, moments: Moments) -> Window:
+    """From the first act of a fault's occurrence to the last undo of it."""
     end = one.end if one.end is not None else max(moments.end, one.start)
-    return Window(one.start, end, (harmed(one.start, end),), ((one.start, end),), faults=(one,))
+    stretches, spans = (harmed(one.start, end),), ((one.start, end),)
+    return Window(one.start, end, stretches, spans, faults=(one,), early=one.early)
 
 
 def _all_faults(moments: Moments) -> Window:
     spans: list[tuple[float, float]] = []
     for one in moments.occurrences:
-        window = _harmed(one, moments)
+        window = harmed_by(one, moments)
         if spans and window.start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], window.end))
         else:
@@ -78,7 +99,10 @@ def _all_faults(moments: Moments) -> Window:
         return Window(why="no fault was injected")
     stretches = _apart(tuple(harmed(start, end) for start, end in spans))
     why = "" if stretches else "there was no time to measure in"
-    return Window(spans[0][0], spans[-1][1], stretches, tuple(spans), faults=moments.occurrences, why=why)
+    early = next((one.early for one in moments.occurrences if one.early), None)
+    return Window(
+        spans[0][0], spans[-1][1], stretches, tuple(spans), faults=moments.occurrences, why=why, early=early
+    )
 
 
 def _apart(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
@@ -93,7 +117,7 @@ def _apart(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
 
 
 def _during(name: str, moments: Moments) -> tuple[Window, ...]:
-    found = [_harmed(one, moments) for one in moments.occurrences if one.fault == name]
+    found = [harmed_by(one, moments) for one in moments.occurrences if one.fault == name]
     for start, end in moments.stages.get(name, ()):
         found.append(Window(start, end, (staged(start, end),), ((start, end),)))
     return tuple(found) or (Window(why=f"{name} never began"),)
@@ -112,4 +136,6 @@ def _until_next_fault(start: float | None, moments: Moments, faults: tuple[Occur
     end = moments.end if following is None else min(following, moments.end)
     if end - start < SLOT:
         return Window(start, start, faults=faults, why="no time was left after it")
-    return Window(start, end, (calm(start, end, ends_before=following),), ((start, end),), faults=faults)
+    early = moments.early if following is None else None
+    stretches = (calm(start, end, ends_before=following),)
+    return Window(start, end, stretches, ((start, end),), faults=faults, early=early)

@@ -18,11 +18,15 @@ def said(value: float, unit: str) -> str:
             return f"{_short(value * 100)} %"
         case "per second":
             return f"{_short(value)}/s"
+        case _ if unit.endswith(" per second"):
+            return f"{said(value * 60, unit.removesuffix(' per second'))}/min"
         case "bytes":
             size, name = next(((size, name) for size, name in _BYTES if abs(value) >= size), (1, "B"))
             return f"{_short(value / size)} {name}"
-        case _:
+        case "" | "count":
             return _short(value)
+        case _:
+            return f"{_short(value)} {unit}"
 
 
 def counted(number: int, noun: str = "request") -> str:
@@ -46,7 +50,9 @@ def _seconds(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits that matter, no exponent."""
+    """Three digits that matter, no exponent; what is next to nothing is nothing."""
+    if abs(value) < 1e-9:
+        return "0"
     if value == round(value) and abs(value) < 1e15:
         return f"{value:.0f}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.live import Snapshot
+from runner.live import HaltReading, Snapshot
 from runner.plan_record import Plan
-from runner.report.words import clock, quantity
+from runner.report.words import clock, power, quantity
 from runner.shown import shown
 from runner.view.canvas import Canvas, Glyphs, Row, fit
 from runner.view.measures import Measure, measures, nearness
@@ -181,7 +181,7 @@ def _halts(snapshot: Snapshot, canvas: Canvas) -> list[Row]:
             if part is not None and part > 0.7
             else "green"
         )
-        value = quantity(reading.value, reading.unit) if reading.value is not None else "no verdict yet"
+        value = _now(reading)
         word = f" {canvas.glyphs.bad} tripping" if reading.tripping else ""
         rows.append(
             [
@@ -193,6 +193,12 @@ def _halts(snapshot: Snapshot, canvas: Canvas) -> list[Row]:
             ]
         )
     return rows
+
+
+def _now(reading: HaltReading) -> str:
+    if reading.log10_evidence is not None and reading.log10_needed is not None:
+        return f"E = {power(reading.log10_evidence)} of {power(reading.log10_needed)} needed"
+    return quantity(reading.value, reading.unit) if reading.value is not None else "no verdict yet"
 
 
 def _recent(scene: Scene, most: int) -> list[Row]:

@@ -46,6 +46,8 @@ def measures(snapshot: Snapshot, scene: Scene, plan: Plan | None) -> list[Measur
 
 def nearness(reading: HaltReading) -> float | None:
     """How much of the way to its limit a halt rule has gone; 1 is there. None where nothing can be said."""
+    if reading.log10_evidence is not None and reading.log10_needed is not None:
+        return min(1.0, max(0.0, reading.log10_evidence / reading.log10_needed))
     if reading.value is None or reading.limit is None:
         return None
     if reading.tripping:

@@ -1,9 +1,11 @@
-"""The shop's front: balances over web replicas, knows which are healthy, tries another one once."""
+"""The shop's front: balances over web replicas, knows which are healthy, tries another one once, shares between versions."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
+import random
 import re
 from time import perf_counter
 
@@ -148,6 +150,42 @@ class Front:
         self.replicas.remove(replica)
 
 
+class Splitter:
+    """Shares the requests between two versions; every answer says in X-Version which it was.
+
+    `PUT /split` with a share (0 to 1, as in `0.2`) sends that much of what comes to the next version, `GET` says how much.
+    """
+
+    def __init__(self, stable: Front, next_: Front) -> None:
+        self.stable, self.next, self.share = stable, next_, 0.0
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request by a version."""
+        match request.path:
+            case "/split":
+                return self.split(request)
+            case "/healthz" | "/metrics" | "/join":
+                return await self.stable.answer(request)
+        front, version = (self.next, "next") if random.random() < self.share else (self.stable, "stable")
+        response = await front.answer(request)
+        return Response(response.status, response.body, {**response.headers, "x-version": version})
+
+    def split(self, request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                share = float(request.body)
+            except ValueError:
+                share = math.nan
+            if not 0 <= share <= 1:
+                return Response(400, b"say a share from 0 to 1\n")
+            self.share = share
+        return Response(200, f"{self.share:g}\n".encode())
+
+    async def watch(self) -> None:
+        """Check the health of all replicas of both, for ever."""
+        await asyncio.gather(self.stable.watch(), self.next.watch())
+
+
 def _end_to_end(request: Request) -> dict[str, str]:
     kept = ("accept", "content-type", "user-agent")
     return {name: request.headers[name] for name in kept if name in request.headers}
@@ -158,6 +196,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--webs", default="", help="host:port of each replica, with commas or blanks between")
+    parser.add_argument(
+        "--next", default="", help="replicas of the next version; it gets what PUT /split says"
+    )
     parser.add_argument("--joining", action="store_true", help="replicas may join by themselves (web --join)")
     parser.add_argument("--timeout", type=float, default=1.0, help="seconds that a replica may take")
     parser.add_argument(
@@ -166,9 +207,14 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.webs.strip() and not chosen.joining:
         parser.error("say --webs, or --joining")
-    replicas = [Replica(address) for address in re.split(r"[,\s]+", chosen.webs.strip()) if address]
-    front = Front(replicas, timeout=chosen.timeout, retry=not chosen.no_retry, joining=chosen.joining)
+    stable = _front(chosen, chosen.webs, joining=chosen.joining)
+    front = Splitter(stable, _front(chosen, chosen.next, joining=False)) if chosen.next.strip() else stable
     run_server(front.answer, host=chosen.host, port=chosen.port, background=front.watch())
+
+
+def _front(chosen: argparse.Namespace, webs: str, *, joining: bool) -> Front:
+    replicas = [Replica(address) for address in re.split(r"[,\s]+", webs.strip()) if address]
+    return Front(replicas, timeout=chosen.timeout, retry=not chosen.no_retry, joining=joining)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from typing import Any
 
 from scenarios.shop.wire import BROKEN, run_listener
 
 ITEMS = 100
 
 
+def item_of(number: int) -> dict[str, Any]:
+    """One item of the catalogue, as it is from the start."""
+    return {"name": f"Umbrella no. {number}", "price": 900 + number, "stock": 50}
+
+
 class Store:
     """Keys and values in memory, with a small catalogue from the start."""
 
     def __init__(self) -> None:
-        self.values = {
-            f"item/{number}": json.dumps(
-                {"name": f"Umbrella no. {number}", "price": 900 + number, "stock": 50}
-            )
-            for number in range(1, ITEMS + 1)
-        }
+        self.values = {f"item/{number}": json.dumps(item_of(number)) for number in range(1, ITEMS + 1)}
 
     def obey(self, order: str) -> str:
         """Carry out one line; the answer is one line."""

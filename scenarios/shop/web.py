@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
+from heapq import heapreplace
 from html import escape
 from itertools import count
 from time import perf_counter
@@ -80,11 +82,28 @@ async def join(front: str, address: str) -> None:
         await asyncio.sleep(JOIN_EVERY)
 
 
-class Web:
-    """The pages of one replica."""
+class Slots:
+    """So many pages at a time (0: any number), each for *delay* seconds: COUNT / DELAY a second, however late a sleep ends."""
 
-    def __init__(self, store: StoreClient, replica: str) -> None:
-        self.store, self.replica = store, replica
+    def __init__(self, count: int, delay: float) -> None:
+        self.delay, self.free = delay, [0.0] * count
+
+    async def take(self) -> None:
+        """Wait for the slot that is free first, and for the delay in it."""
+        if not self.free:
+            await asyncio.sleep(self.delay)
+            return
+        now = perf_counter()
+        done = max(now, self.free[0]) + self.delay
+        heapreplace(self.free, done)
+        await asyncio.sleep(done - now)
+
+
+class Web:
+    """The pages of one replica. A worse version takes longer for a page (*slots*), and fails a share of *errors*."""
+
+    def __init__(self, store: StoreClient, replica: str, *, slots: Slots, errors: float = 0.0) -> None:
+        self.store, self.replica, self.slots, self.errors = store, replica, slots, errors
         self.counts, self.numbers = Counts("web"), count(1)
 
     async def answer(self, request: Request) -> Response:
@@ -98,6 +117,10 @@ class Web:
         return Response(response.status, response.body, {**response.headers, "x-replica": self.replica})
 
     async def page(self, request: Request) -> Response:
+        if request.path not in ("/healthz", "/metrics"):
+            await self.slots.take()
+            if random.random() < self.errors:
+                return Response(500, b"this version has a fault\n", TEXT)
         match request.method, request.path:
             case "GET", "/":
                 return Response(200, HOME, HTML)
@@ -135,12 +158,19 @@ def main() -> None:
     parser.add_argument("--store", required=True, help="host:port")
     parser.add_argument("--store-timeout", type=float, default=0.5, help="seconds")
     parser.add_argument("--name", help="of this replica; its port, unless said")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that every page takes more")
+    parser.add_argument(
+        "--slots", type=int, default=0, help="pages at a time, each for --delay; 0: any number"
+    )
+    parser.add_argument("--errors", type=float, default=0.0, help="share of the pages that fail, 0 to 1")
     parser.add_argument("--join", help="host:port of a front that takes replicas in")
     parser.add_argument("--address", help="host:port at which that front reaches this replica")
     chosen = parser.parse_args()
     if chosen.join and not chosen.address:
         parser.error("--join needs --address")
-    web = Web(StoreClient(chosen.store, chosen.store_timeout), chosen.name or str(chosen.port))
+    store = StoreClient(chosen.store, chosen.store_timeout)
+    slots = Slots(chosen.slots, chosen.delay)
+    web = Web(store, chosen.name or str(chosen.port), slots=slots, errors=chosen.errors)
     joining = join(chosen.join, chosen.address) if chosen.join else None
     run_server(web.answer, host=chosen.host, port=chosen.port, background=joining)
 

@@ -13,7 +13,7 @@ from functools import partial
 
 REASONS = {
     200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
-    502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
 BODY_LIMIT = 1 << 20
 BROKEN = (OSError, EOFError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)

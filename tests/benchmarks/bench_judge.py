@@ -24,16 +24,16 @@ from tests import made
 CLOCK = time.thread_time  # of this thread: other work on the machine is not its cost
 CHUNKS, ROWS = 1_000_000, 8.6  # ten workers for 10,000 seconds; rows per chunk
 WORKERS = 10
-NAMES = ("GET /item", "GET /", "POST /order", "GET /cart")
+NAMES = ("GET /item", "GET /", "POST /order", "GET /cart", *(f"GET /item/{number}" for number in range(95)))
 
 
 def chunk(worker, number, rng, *, requests):
     """100 ms of one worker: lognormal latencies, one error in a thousand."""
-    keys = [Key(name, 200) for name in NAMES] + [Key("GET /item", 503, "HTTP 503")]
+    keys = [Key(name, 200) for name in NAMES] + [Key("GET /item", 503, "HTTP 503")]  # 100 keys
     rows = []
     for _ in range(requests):
         took = rng.lognormvariate(-3.5, 0.5)
-        key = 4 if rng.random() < 0.001 else rng.randrange(4)
+        key = len(NAMES) if rng.random() < 0.001 else rng.randrange(len(NAMES))
         rows.append(ROW.pack(max(0, number - int(took / SLOT)), number, key, bucket(took), 1))
     return Chunk(
         load="shoppers", worker=worker, sequence=number, at=(number + 1) * SLOT, watermark=number + 1,
@@ -91,6 +91,7 @@ def bench_record(chunks):
     plan = made.plan(
         faults=(made.fault(),),
         loads=(made.load(level=860.0, workers=WORKERS),),
+        confidence=0.95,
         ends=end,
         steady_state=(made.assertion("p95 < 0.15"), made.assertion("error_rate < 0.01")),
         expect=(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import secrets
 import subprocess
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from runner.preparation import prepare
+from runner.planning.preparation import Prepared, prepare
+from runner.running.acts import compile_act
 from tests.cluster_api import reachable_from_pods, trust
 from tests.cluster_parts import connected, container, deployment, reached, until
+from tests.cluster_parts import container_of as container_of_pod
 from tests.fingerprints import difference, of_cgroup, of_container, of_namespace, of_nodes
 from tests.helper_image import IMAGE
+from tests.matrix.kinds import ELSEWHERE, Kind
 
-ELSEWHERE = "203.0.113.9"  # nobody's: what is cut off there hurts nobody
 SERVING = (
     "python3",
     "-m",
@@ -32,51 +35,6 @@ SERVING = (
 LEASE = 2.0  # seconds, of the helpers
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault with its knobs, on what, and which quick look sees it."""
-
-    name: str
-    knobs: str
-    target: str = "victim"
-    looks: str = "network"
-    needs: str = ""  # netem
-
-
-NETWORK = (
-    Kind("blackhole", "", target="way"),
-    Kind("reset", "", target="way"),
-    Kind("refuse", "", target="way"),
-    Kind("partition", f"peers: [{ELSEWHERE}]"),
-    Kind("dns", "answer: nxdomain"),
-    Kind("http", "port: 8080, status: 503"),
-    Kind("bandwidth", "rate: 1MiB/s"),
-    Kind("latency", "delay: 50ms", needs="netem"),
-    Kind("loss", "share: 20%", needs="netem"),
-)
-CGROUP = (
-    Kind("cpu", "limit: 20%", looks="cgroup"),
-    Kind("memory", "limit: 64MiB", looks="cgroup"),
-    Kind("pids", "headroom: 5", looks="cgroup"),
-    Kind("io", "read: 1MiB/s", looks="cgroup"),
-    Kind("pause", "", looks="stopped"),
-)
-DOCKER = (
-    *NETWORK, *CGROUP,
-    Kind("kill", "", looks="ended"),
-    Kind("restart", "", looks="ended"),
-    Kind("disk_fill", "folder: /tmp, share: 30%", looks="files"),  # a tmpfs of 32 MiB
-)  # fmt: skip
-KUBERNETES = (
-    *NETWORK, *CGROUP,
-    Kind("kill", "how: delete", looks="pods"),
-    Kind("scale", "replicas: 1", looks="workload"),
-    Kind("restart", "", looks="pods"),
-    Kind("cordon", "", target="node", looks="node"),
-    Kind("taint", "key: squall.test/matrix, value: 'yes'", target="node", looks="node"),
-)  # fmt: skip
-
-
 class Scene:
     """One kind of fault and its target, for many tries; use as a context."""
 
@@ -86,6 +44,7 @@ class Scene:
         self.kind, self.folder = kind, folder
         self._parts = contextlib.ExitStack()
         self._hosts: dict[str, int] = {}
+        self._ready: tuple[Kind, Any, Prepared] | None = None
 
     def __enter__(self) -> Self:
         self.engine = self._parts.enter_context(contextlib.closing(connected()))
@@ -97,7 +56,16 @@ class Scene:
         self._parts.close()
 
     def prepared(self) -> tuple[str, list[Any]]:
-        """Let Squall itself prepare a run here; return its name and its acts."""
+        """Let Squall itself prepare a run here, anew when the target has; return a name for a run and its acts."""
+        lives = self.lives()
+        if self._ready is None or self._ready[:2] != (self.kind, lives):
+            self._ready = self.kind, lives, self._prepare()
+        ready = self._ready[2]
+        run, bodies = f"matrix-{secrets.token_hex(5)}", ready.found.bodies()
+        [use], [window] = ready.plan.scenario.faults, ready.plan.windows
+        return run, [compile_act(use, bodies[name], 0, run=run) for name in window.instances]
+
+    def _prepare(self) -> Prepared:
         scenario = self.folder / "matrix.yaml"
         knobs = f", {self.kind.knobs}" if self.kind.knobs else ""
         scenario.write_text(
@@ -107,7 +75,11 @@ class Scene:
         environment = self.folder / "here.yaml"
         environment.write_text(self.environment())
         [ready] = prepare(scenario, environment=str(environment), settings={})
-        return ready.plan.run, [act for harm in ready.plan.harms for act in harm.acts]
+        return ready
+
+    def lives(self) -> Any:
+        """Tell one life of the target from the next."""
+        raise NotImplementedError
 
     def aim(self, acts: list[Any]) -> None:
         """Note whom the acts are about, and what that one is like now."""
@@ -119,6 +91,10 @@ class Scene:
             return self.look() != self.well
         except OSError:  # it ended under our eyes
             return True
+
+    def landed(self) -> bool:
+        """Look whether harm was done that is over by itself: the target lives another life."""
+        return self.kind.looks == "life" and self._ready is not None and self.lives() != self._ready[1]
 
     def look(self) -> Any:
         """What the quick look sees."""
@@ -133,13 +109,17 @@ class Scene:
                 stopped = [value for name, value in of_cgroup(self.host_pid()).items() if "freeze" in name]
                 return stopped, _state(self.host_pid())
             case "files":
-                return sorted(path.name for path in Path(f"/proc/{self.host_pid()}/root/tmp").iterdir())
-            case "ended":
+                return os.statvfs(f"/proc/{self.host_pid()}/root/tmp").f_bfree  # what fills it has no name
+            case "ended" | "life":
                 return self.state()["Running"]
         raise NotImplementedError(self.kind.looks)
 
     def state(self) -> dict[str, Any]:
         return self.engine.api.inspect_container(self.container)["State"]
+
+    def any_container(self) -> str:
+        """The container that is aimed at."""
+        return self.container
 
     def host_pid(self) -> int:
         """The pid of the target's main process; asked again only when that is gone."""
@@ -205,6 +185,9 @@ class OnDocker(Scene):
             helper: {{image: '{IMAGE}', lease: {LEASE:g}s}}
         """)
 
+    def lives(self) -> Any:
+        return self.state()["StartedAt"]
+
     def aim(self, acts: list[Any]) -> None:
         self.well = self.look()
 
@@ -245,6 +228,12 @@ class OnKubernetes(Scene):
             helper: {{image: '{IMAGE}', lease: {LEASE:g}s, namespace: {self.posts}, service_account: {self.account}}}
         """)
 
+    def lives(self) -> Any:
+        return sorted(
+            (pod.metadata.uid, [each.container_id for each in pod.status.container_statuses or []])
+            for pod in self._pods()
+        )
+
     def helpers(self, labels: str) -> list[str]:
         found = self.cluster.core.list_namespaced_pod(self.posts, label_selector=labels).items
         return [each.metadata.name for each in found]
@@ -271,6 +260,10 @@ class OnKubernetes(Scene):
             return super().hurt()
         pods = self._pods()
         return len(pods) != 2 or not all(_ready(pod) for pod in pods)
+
+    def any_container(self) -> str:
+        """The container that is aimed at, or one of the target's where it is no container that is hurt."""
+        return self.container or container_of_pod(self._pods()[0])
 
     def _pods(self) -> list[Any]:
         found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector="app=web").items

@@ -7,11 +7,11 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 
+from tests.cluster_parts import frozen
 from tests.matrix.scenes import LEASE, Scene
 from tests.torture.world import Try, World
 
@@ -20,10 +20,15 @@ SOME_BEFORE = 0.25  # share of the strikes that fall while it is being injected,
 INJECTING = 1.5
 FROZEN = 10.0  # seconds that an engine or an API server does not answer
 PATIENCE = 45.0
+LONGEST = 120.0  # of a rollback where helpers have to be waited for
+LOOKING = 0.01  # seconds between two looks at the target: each may be a process
+ASKING = 0.1  # seconds between two questions for helpers: an API has other things to do
 
 
 class Cell(World):
     """One try in a scene."""
+
+    pause = 0.1
 
     def __init__(self, scene: Scene) -> None:
         super().__init__("acts")
@@ -39,7 +44,8 @@ class Cell(World):
 
     def hurt(self) -> bool:
         if hurt := self.scene.hurt():
-            self.harmed, self.hurt_at = True, time.monotonic()
+            self.hurt_at = time.monotonic()
+        self.harmed = self.harmed or hurt or self.scene.landed()
         return hurt
 
     def helpers(self, role: str = "") -> list[str]:
@@ -79,7 +85,7 @@ def both_killed(cell: Cell) -> None:
             time.sleep(0.01)
         if cell.hurt():
             raise AssertionError("nobody undid it by himself")
-    cell.rollback()
+    cell.rollback(seconds=LONGEST)
 
 
 def helper_deleted(cell: Cell) -> None:
@@ -92,19 +98,8 @@ def helper_deleted(cell: Cell) -> None:
 
 def target_restarted(cell: Cell) -> None:
     """The target begins a new life of its own; later the runner is asked to undo."""
-    cell.scene.engine.api.restart(cell.scene.container, timeout=0)
+    cell.scene.engine.api.restart(cell.scene.any_container(), timeout=0)
     os.kill(cell.runner.pid, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def frozen(name: str) -> Iterator[None]:
-    """Freeze one process of the cluster at hand, by its pid file, for a bounded time."""
-    pid = int(Path(os.environ["KUBECONFIG"]).parent.joinpath("run", f"{name}.pid").read_text())
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def unreachable(cell: Cell) -> None:
@@ -134,40 +129,30 @@ def strike(scene: Scene, name: str, chance: random.Random) -> Try:
         cell.begin()
         early = chance.random() < SOME_BEFORE
         if not cell.wait_for("injecting" if early else "injected", seconds=PATIENCE):
-            return Try(False, False, 0.0, "never started", f"{cell.words} {errors(cell)}")
+            return cell.judged(0.0, "never started")  # its own runner rolls back then
         time.sleep(chance.uniform(0.0, INJECTING if early else MOMENTS))
-        phase = next((word for word in reversed(cell.words) if word[:1] != "#"), "")
+        phase = cell.phase()
         cell.hurt()
         began = time.monotonic()
         try:
             STRIKES[name](cell)
         except AssertionError as error:
-            cell.rollback()
+            cell.rollback(seconds=LONGEST)
             return Try(cell.harmed, False, float("inf"), phase, str(error))
         took = well_for_good(cell, began)
         if name != "runner SIGSTOP":
             with contextlib.suppress(Exception):
                 cell.runner.wait(PATIENCE)
-        return judged(cell, took, phase)
+        return cell.judged(took, phase)
 
 
 def well_for_good(cell: Cell, began: float) -> float:
     """Seconds from *began* until it was hurt for the last time: harm on its way may land after the strike."""
-    while time.monotonic() - began < PATIENCE:
-        if not cell.hurt() and not cell.helpers() and not cell.hands():
-            break
-        time.sleep(0.002)
+    ask_at = 0.0
+    while (now := time.monotonic()) - began < PATIENCE:
+        if not cell.hurt() and not cell.hands() and now >= ask_at:
+            if not cell.helpers():
+                break
+            ask_at = time.monotonic() + ASKING
+        time.sleep(LOOKING)
     return max(0.0, cell.hurt_at - began)
-
-
-def judged(cell: Cell, seconds: float, phase: str) -> Try:
-    left = cell.remains()
-    code = cell.runner.poll()
-    if not left and code not in (0, -signal.SIGKILL):
-        left = f"the runner said {code}: {cell.words[-3:]} {errors(cell)}"
-    return Try(landed=cell.harmed, clean=not left, seconds=seconds, phase=phase, why=left)
-
-
-def errors(cell: Cell) -> str:
-    logs = (cell.folder / "mini.err", cell.folder / "logs" / "guardian.log")
-    return " ".join(path.read_text()[-800:] for path in logs if path.exists())

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from tests.matrix.scenes import DOCKER, KUBERNETES, OnDocker, OnKubernetes
+from tests.matrix.kinds import DOCKER, KUBERNETES
+from tests.matrix.scenes import OnDocker, OnKubernetes
 from tests.matrix.strikes import strike
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(150)]

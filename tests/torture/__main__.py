@@ -1,14 +1,17 @@
-"""The long form: `python -m tests.torture --tries 300` prints the table; --lines strikes before every line too."""
+"""The long form: `python -m tests.torture --tries 300` prints the table; --lines strikes before every line too.
+
+As root in a kernel that has netem also with netem; where all of that is emulated, TORTURE_SLOWER=6 gives it six times as long.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import sys
 from collections.abc import Iterable, Iterator
 
 from tests.torture import strikes
+from tests.torture.table import HEAD, Row, complaint
 from tests.torture.world import Try
 
 SCENES = (
@@ -28,17 +31,15 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="of those, every so many")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    print(
-        f"{'strike':42} {'tries':>6} {'landed':>6} {'clean':>6} {'p99 ms':>8} {'worst ms':>8}   seed {asked.seed}"
-    )
+    print(f"{HEAD}   seed {asked.seed}")
     bad = 0
     for strike in strikes.RANDOM:
         if asked.only in strike.__name__ and asked.tries:
             chance = random.Random(asked.seed)
-            bad += row(strike.__name__, (strike(chance) for _ in range(asked.tries)))
+            bad += show(strike.__name__, (strike(chance) for _ in range(asked.tries)))
     for role, scene in SCENES if asked.lines else ():
         if asked.only in f"lines of {role}: {scene}":
-            bad += row(f"lines of {role}: {scene}", at_lines(role, scene, asked.every))
+            bad += show(f"lines of {role}: {scene}", at_lines(role, scene, asked.every))
     return 1 if bad else 0
 
 
@@ -47,27 +48,18 @@ def at_lines(role: str, scene: str, every: int) -> Iterator[Try]:
         yield strikes.kill_at(point, scene)
 
 
-def row(name: str, tries: Iterable[Try]) -> int:
+def show(name: str, tries: Iterable[Try]) -> int:
     """Print one line of the table, and every try that did not end clean; return how many."""
-    results: list[Try] = []
+    row = Row(name)
     try:
         for each in tries:
-            results.append(each)
+            row.tries.append(each)
             if not each.clean:
-                print(f"  NOT CLEAN {name} #{len(results)} at {each.phase}: {each.why}", flush=True)
+                print(f"  {complaint(name, each)}", flush=True)
     except KeyboardInterrupt:
         print("  cut short", flush=True)
-    times = sorted(each.seconds * 1000 for each in results if each.landed)
-    p99 = times[math.ceil(0.99 * len(times)) - 1] if times else 0.0
-    landed, clean = sum(each.landed for each in results), sum(each.clean for each in results)
-    print(
-        f"{name:42} {len(results):6} {landed:6} {clean:6} {p99:8.0f} {max(times, default=0.0):8.0f}",
-        flush=True,
-    )
-    missed = [each.phase for each in results if not each.landed]
-    if missed:
-        print(f"  no harm landed in {len(missed)}: {', '.join(sorted(set(missed)))[:300]}", flush=True)
-    return len(results) - clean
+    print(row.text() + (f"\n  {missed}" if (missed := row.missed()) else ""), flush=True)
+    return len(row.dirty)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,22 @@ from runner.guardian import launch
 from runner.guardian.client import GuardianClient
 from runner.guardian.rollback import rollback
 from runner.guardian.state import MachineLock
-from runner.operations.record import Act, CheckLink, CheckProcess, Identity, LinkSet, Run, Signal, Spawn, Stop
+from runner.operations.record import (
+    Act,
+    CheckLink,
+    CheckNetem,
+    CheckProcess,
+    Identity,
+    LinkSet,
+    Netem,
+    NetemGone,
+    Run,
+    Signal,
+    Spawn,
+    Stop,
+)
 
-PATIENCE = 15.0
+PATIENCE = 15.0 * float(os.environ.get("TORTURE_SLOWER", "1"))
 REMOTE = 45.0  # where helpers do it, whom an engine that hangs may keep waiting
 
 
@@ -179,6 +192,8 @@ class Mini:
             return self.given[number]
         if self.how.get("kind") == "link":
             return self.blackhole(number)
+        if self.how.get("kind") == "netem":
+            return self.late_packets(number)
         assert isinstance(self.victim, Identity)
         slow = (Run(argv=("sleep", str(self.how["slow"]))),) if "slow" in self.how else ()
         return Act(
@@ -207,6 +222,19 @@ class Mini:
             do=(LinkSet(**link, value=hurt),),
             undo=(LinkSet(**link, expect=hurt),),
             confirm=(CheckLink(**link),),
+        )
+
+    def late_packets(self, number: int) -> Act:
+        """In the network namespace in which all of this runs."""
+        return Act(
+            id=f"latency/{number}/near",
+            fault="latency",
+            kind="latency",
+            instance="near",
+            occurrence=number,
+            do=(Netem(delay=1.0),),
+            undo=(NetemGone(),),
+            confirm=(CheckNetem(),),
         )
 
 

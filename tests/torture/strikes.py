@@ -9,16 +9,18 @@ import signal
 import time
 from pathlib import Path
 
+from runner.operations.kernel import kernel_features
 from tests.torture.world import PATIENCE, ROOT, Try, World
 
 MOMENTS = 0.15  # seconds after an injection within which a random strike falls
+HOLDS = {"link": 0.3, "netem": 1.0}  # seconds of an injection, longer where looking at it takes some
 SETTLED = 0.3  # seconds that a strike gets to show, before the world is judged
 
 
 def kill_runner(chance: random.Random, kind: str = "pause") -> Try:
     """SIGKILL of the runner at a random moment."""
     with World(kind) as world:
-        world.start(cycles=1000, hold=0.3 if kind == "link" else 0.03)  # looking at a link takes 20 ms
+        world.start(cycles=1000, hold=HOLDS.get(kind, 0.03))
         return _strike(world, chance, lambda: os.kill(world.runner.pid, signal.SIGKILL))
 
 
@@ -44,7 +46,7 @@ def stop_runner(chance: random.Random) -> Try:
         with contextlib.suppress(ProcessLookupError):
             os.kill(world.runner.pid, signal.SIGCONT)
         time.sleep(0.02)
-        return _judged(world, result.seconds, result.phase) if result.clean else result
+        return world.judged(result.seconds, result.phase) if result.clean else result
 
 
 def stop_a_hand(chance: random.Random) -> Try:
@@ -93,9 +95,15 @@ def kill_runner_of_a_link(chance: random.Random) -> Try:
     return kill_runner(chance, "link")
 
 
+def kill_runner_of_netem(chance: random.Random) -> Try:
+    """SIGKILL of the runner at a random moment while netem delays what leaves its network namespace."""
+    return kill_runner(chance, "netem")
+
+
 RANDOM = (
     kill_runner, kill_runner_between_arm_and_inject, kill_runner_while_it_undoes, kill_runner_of_a_link,
     stop_runner, stop_a_hand, kill_guardian, stop_guardian, kill_both,
+    *([kill_runner_of_netem] if os.geteuid() == 0 and "netem" in kernel_features() else []),
 )  # fmt: skip
 
 
@@ -103,19 +111,19 @@ def _strike(
     world: World, chance: random.Random, hit, *, word: str = "injected", end: bool = False, seconds=0.0
 ) -> Try:
     if not world.wait_for(word, chance.randint(1, 3)):
-        return Try(False, False, 0.0, "never started", f"{world.words} {_errors(world)}")
+        return world.never_started()
     if word == "injected":
         time.sleep(chance.uniform(0.0, MOMENTS))
     else:
         time.sleep(chance.uniform(0.0, 0.04))
     world.hurt()
     hit()
-    began, phase = time.monotonic(), next((w for w in reversed(world.words) if w[:1] != "#"), "")
+    began, phase = time.monotonic(), world.phase()
     took = _well_for_good(world, began + (seconds or SETTLED))
     if end:
         with contextlib.suppress(Exception):
             world.runner.wait(PATIENCE)
-    return _judged(world, took, phase)
+    return world.judged(took, phase)
 
 
 def _well_for_good(world: World, until: float) -> float:
@@ -130,19 +138,6 @@ def _well_for_good(world: World, until: float) -> float:
             break
         time.sleep(0.001)
     return last
-
-
-def _judged(world: World, seconds: float, phase: str) -> Try:
-    left = world.remains()
-    code = world.runner.poll()
-    if not left and code not in (0, -signal.SIGKILL):
-        left = f"the runner said {code}: {world.words[-3:]} {_errors(world)}"
-    return Try(landed=world.harmed, clean=not left, seconds=seconds, phase=phase, why=left)
-
-
-def _errors(world: World) -> str:
-    logs = (world.folder / "mini.err", world.folder / "logs" / "guardian.log")
-    return " ".join(path.read_text()[-800:] for path in logs if path.exists())
 
 
 # --- death before every line -------------------------------------------------------------------------------------
@@ -187,7 +182,7 @@ def kill_at(point: str, scene: str) -> Try:
             if world.remains(1.0 if scene == "takeover" else 0.0):
                 world.rollback()
         struck = not token.exists()
-        result = _judged(world, 0.0, point)
+        result = world.judged(0.0, point)
         return Try(result.landed, result.clean, 0.0, point if struck else f"{point} not reached", result.why)
 
 

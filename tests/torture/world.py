@@ -20,9 +20,11 @@ from typing import Self
 from runner import processes
 from runner.guardian.marks import environment_of
 from runner.guardian.state import armed_runs
+from tests.network_parts import Room, cable
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0  # seconds after which a world will not get clean any more
+SLOWER = float(os.environ.get("TORTURE_SLOWER", "1"))  # how many times, an emulated machine
+PATIENCE = 20.0 * SLOWER  # seconds after which a world will not get clean any more
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Try:
 
 class World:
     """Use as a context: everything that it started ends with it."""
+
+    pause = 0.005  # seconds between two looks at what is left
 
     def __init__(self, kind: str = "pause") -> None:
         self.run, self.kind = f"t{uuid.uuid4().hex[:10]}", kind
@@ -59,6 +63,9 @@ class World:
         self.me = processes.identify(self.victim.pid)
         if self.kind == "link":
             self._upstream()
+        if self.kind == "netem":
+            self._room = self._parts.enter_context(cable()).ours
+            self._packets_before = self._packets()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +77,8 @@ class World:
     def start(self, plan: dict | None = None, **how: object) -> subprocess.Popen[str]:
         if self.kind == "link":
             how |= {"kind": "link", "upstream": f"127.0.0.1:{self._upstream_port}"}
+        if self.kind == "netem":
+            how |= {"kind": "netem"}
         self.runner = self._mini("run", str(self.victim.pid), json.dumps(how), plan=plan)
         listening = threading.Thread(target=self._listen, args=(self.runner,), daemon=True)
         listening.start()
@@ -77,9 +86,9 @@ class World:
         self._parts.callback(self.runner.kill)
         return self.runner
 
-    def rollback(self, plan: dict | None = None) -> int:
+    def rollback(self, plan: dict | None = None, *, seconds: float = PATIENCE) -> int:
         mini = self._mini("rollback", plan=plan)
-        mini.communicate(timeout=PATIENCE)
+        mini.communicate(timeout=seconds)
         return mini.returncode
 
     def wait_for(self, word: str, times: int = 1, seconds: float = PATIENCE) -> bool:
@@ -100,7 +109,13 @@ class World:
 
     def hurt(self) -> bool:
         """Look whether the victim is harmed right now."""
-        hurt = processes.state_of(self.me) == "T" if self.kind == "pause" else self._link_is_dead()
+        match self.kind:
+            case "link":
+                hurt = self._link_is_dead()
+            case "netem":
+                hurt = self._packets() != self._packets_before
+            case _:
+                hurt = processes.state_of(self.me) == "T"
         self.harmed = self.harmed or hurt
         return hurt
 
@@ -120,7 +135,27 @@ class World:
             left = self._what_is_left(but)
             if not left or time.monotonic() > until:
                 return left
-            time.sleep(0.005)
+            time.sleep(self.pause)
+
+    def judged(self, seconds: float, phase: str) -> Try:
+        """Wait until nothing is left, and make a Try of it."""
+        left, code = self.remains(), self.runner.poll()
+        if not left and code not in (0, -signal.SIGKILL):
+            left = f"the runner said {code}: {self.words[-3:]} {self.complaints()}"
+        return Try(landed=self.harmed, clean=not left, seconds=seconds, phase=phase, why=left)
+
+    def never_started(self) -> Try:
+        """A try that could not be struck."""
+        return Try(False, False, 0.0, "never started", f"{self.words} {self.complaints()}")
+
+    def phase(self) -> str:
+        """Say how far the runner has come."""
+        return next((word for word in reversed(self.words) if word[:1] != "#"), "")
+
+    def complaints(self) -> str:
+        """The end of what runner and guardian wrote to their logs."""
+        logs = (self.folder / "mini.err", self.folder / "logs" / "guardian.log")
+        return " ".join(path.read_text()[-800:] for path in logs if path.exists())
 
     def _what_is_left(self, but: tuple[int, ...]) -> str:
         if self.hurt():
@@ -145,8 +180,17 @@ class World:
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
         if plan:
             environment["TORTURE_PLAN"] = json.dumps(plan)
+        argv = [
+            sys.executable,
+            "-m",
+            "tests.torture.mini_runner",
+            verb,
+            str(self.folder),
+            self.run,
+            *arguments,
+        ]
         mini = subprocess.Popen(
-            [sys.executable, "-m", "tests.torture.mini_runner", verb, str(self.folder), self.run, *arguments],
+            self._room.argv(*argv) if self._room else argv,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
@@ -166,6 +210,12 @@ class World:
         self._listening = False
 
     _listening = True
+    _room: Room | None = None  # the namespace in which runner, guardian and hands are
+
+    def _packets(self) -> str:
+        """What may hurt packets in that namespace."""
+        assert self._room is not None
+        return self._room.run("sh", "-c", "tc qdisc show; tc filter show dev near; nft list ruleset")
 
     def _upstream(self) -> None:
         server = socket.create_server(("127.0.0.1", 0))

@@ -1,0 +1,114 @@
+"""The blast radius that an environment allows: what goes beyond it is refused before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.errors import Mistake
+from runner.plan_record import Window
+from runner.planning.blast import Bodies, Instances, identity, remains, struck
+from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
+
+
+def refuse_beyond_limits(
+    scenario: Scenario,
+    environment: Environment,
+    windows: Sequence[Window],
+    instances: Instances,
+    bodies: Bodies,
+) -> None:
+    """Raise Mistake where a fault hurts more, or more faults run at once, than the environment allows."""
+    uses = {use.name: use for use in scenario.faults}
+    for window in windows:
+        use = uses[window.fault]
+        if not instances.get(use.target):
+            raise Mistake(
+                use.place,
+                f"faults.{use.name}.target",
+                f'target "{use.target}" has no instances to hurt in {environment.name}',
+            )
+        together = [other for other in windows if other.start <= window.start < other.end]
+        most = environment.limits.concurrent_faults
+        if most is not None and len(together) > most:
+            raise Mistake(
+                use.place,
+                f"faults.{use.name}",
+                f"{len(together)} faults would run at {window.start:g}s ({', '.join(sorted(w.fault for w in together))});"
+                f" {environment.name} allows {most} at once",
+            )
+        if not _is_way(environment.targets[use.target]):
+            _refuse_too_many(use, window, environment, instances[use.target], bodies)
+            hits = [struck(uses[one.fault].fault, one.instances, bodies) for one in together]
+            _refuse_too_few(use, window, environment, instances, bodies, hits=hits)
+
+
+def _is_way(spec: TargetSpec) -> bool:
+    """The way between two services is one, however many send: nobody picks a share of it."""
+    return spec.link is not None or spec.wire is not None
+
+
+def _refuse_too_many(
+    use: FaultUse, window: Window, environment: Environment, everyone: tuple[str, ...], bodies: Bodies
+) -> None:
+    """Keep the share of a target's ready instances that one fault hurts within the limit."""
+    most, ready = environment.limits.pick, _ready(everyone, bodies)
+    if most is None or len(everyone) == 1:
+        return
+    hurt = len(window.instances)
+    if use.fault.of_workload:
+        hit = struck(use.fault, window.instances, bodies)
+        hurt = len(ready) - remains(use.fault, window.instances, ready, bodies, hit=hit)
+    share = hurt / max(1, len(ready))
+    if share > most + 1e-9:
+        of = f"{len(ready)} ready" if len(ready) < len(everyone) else f"{len(ready)}"
+        raise Mistake(
+            use.place,
+            f"faults.{use.name}.pick",
+            f"{hurt} of {of} is {share:.0%}; {environment.name} allows {most:.0%}"
+            f" of a target: pick fewer, or change limits.pick in {environment.path}",
+        )
+
+
+def _refuse_too_few(
+    use: FaultUse,
+    window: Window,
+    environment: Environment,
+    instances: Instances,
+    bodies: Bodies,
+    *,
+    hits: Sequence[frozenset[str]],
+) -> None:
+    """Keep enough ready instances of every target that is struck, with all the faults of that time together."""
+    least = environment.limits.ready
+    if least is None:
+        return
+    own, hit = struck(use.fault, window.instances, bodies), frozenset().union(*hits)
+    for target, everyone in instances.items():
+        spec = environment.targets[target]
+        if _is_way(spec) or not any(identity(name, bodies) in own for name in everyone):
+            continue
+        ready = _ready(everyone, bodies)
+        left = remains(use.fault, window.instances, ready, bodies, hit=hit)
+        if left < least:
+            raise Mistake(
+                use.place,
+                f"faults.{use.name}",
+                f"{left} of {len(ready)} ready instances of {target} would remain at {window.start:g}s;"
+                f" {environment.name} wants {least} (limits.ready in {environment.path}): hurt fewer",
+            )
+
+
+def _ready(everyone: tuple[str, ...], bodies: Bodies) -> list[str]:
+    return [name for name in everyone if name not in bodies or bodies[name].ready]
+
+
+def refuse_beyond_time(
+    scenario: Scenario, environment: Environment, windows: Sequence[Window], ends: float
+) -> None:
+    """Raise Mistake where the run would take longer than the environment allows."""
+    most, total = environment.limits.duration, scenario.warmup + scenario.before + ends
+    if most is not None and total > most:
+        place = windows[0].place if windows else scenario.loads[0].place
+        raise Mistake(
+            place, "", f"the run would take {total:g}s; {environment.name} allows {most:g}s (limits.duration)"
+        )

@@ -1,0 +1,91 @@
+"""Reads what stands around the pods that a run would hurt: disruption budgets, services, zones. Who may not read does without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from runner.errors import OperationFailed
+from runner.faults.record import Instance
+from runner.places import Cluster
+from runner.planning.blast import Budget, Front, Surroundings
+from runner.remote.kubernetes import ApiError
+from runner.targets.clients import client_of
+from runner.targets.pods import selector_text
+
+_ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
+_POLICIES = ("v1", "v1beta1")  # clusters before 1.21 have the second only
+
+
+def survey(bodies: Iterable[Instance], warnings: list[str]) -> Surroundings:
+    """Read it for the namespaces and nodes of *bodies*; what may not be read is said in *warnings*."""
+    pods = [body.pod for body in bodies if body.pod is not None]
+    spaces = dict.fromkeys((pod.cluster, pod.namespace) for pod in pods if pod.namespace)
+    nodes = dict.fromkeys((pod.cluster, pod.node) for pod in pods if pod.node)
+    budgets: dict[str, tuple[Budget, ...]] = {}
+    fronts: dict[str, tuple[Front, ...]] = {}
+    for cluster, space in spaces:
+        budgets[space] = (*budgets.get(space, ()), *_budgets(cluster, space, warnings))
+        fronts[space] = (*fronts.get(space, ()), *_fronts(cluster, space, warnings))
+    zones = {node: zone for cluster, node in nodes if (zone := _zone(cluster, node))}
+    return Surroundings(budgets=budgets, fronts=fronts, zones=zones)
+
+
+def _budgets(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Budget]:
+    client = client_of(cluster)
+    for version in _POLICIES:
+        path = f"/apis/policy/{version}/namespaces/{namespace}/poddisruptionbudgets"
+        try:
+            found = client.get(path)["items"]
+        except ApiError as error:
+            if error.status == 404:
+                continue
+            if error.status == 403:
+                warnings.append(f"the disruption budgets of namespace {namespace} may not be read")
+                return []
+            raise
+        return [_budget(cluster, namespace, one) for one in found]
+    return []
+
+
+def _budget(cluster: Cluster, namespace: str, one: dict[str, Any]) -> Budget:
+    text = selector_text(one["spec"].get("selector") or {})
+    pods = client_of(cluster).get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=text or None)["items"]
+    status = one.get("status") or {}
+    return Budget(
+        name=one["metadata"]["name"],
+        allowed=status.get("disruptionsAllowed", 0),
+        desired=status.get("desiredHealthy", 0),
+        healthy=status.get("currentHealthy", 0),
+        pods=frozenset(pod["metadata"]["name"] for pod in pods),
+    )
+
+
+def _fronts(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Front]:
+    try:
+        found = client_of(cluster).get(f"/api/v1/namespaces/{namespace}/endpoints")["items"]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        warnings.append(f"the endpoints of namespace {namespace} may not be read")
+        return []
+    return [
+        Front(name=one["metadata"]["name"], pods=names)
+        for one in found
+        if (
+            names := frozenset(
+                address["targetRef"]["name"]
+                for subset in one.get("subsets") or ()
+                for address in subset.get("addresses") or ()
+                if (address.get("targetRef") or {}).get("kind") == "Pod"
+            )
+        )
+    ]
+
+
+def _zone(cluster: Cluster, node: str) -> str:
+    try:
+        labels = client_of(cluster).get(f"/api/v1/nodes/{node}")["metadata"].get("labels") or {}
+    except OperationFailed:
+        return ""  # least privilege has no nodes; zones are an extra
+    return next((labels[key] for key in _ZONES if key in labels), "")

@@ -1,0 +1,296 @@
+"""One fault, carried out: compile, arm, inject, confirm, wait, confirm, undo."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from runner import clock
+from runner.errors import GuardianLost, OperationFailed, Refused
+from runner.faults.record import Instance
+from runner.guardian.client import GuardianClient
+from runner.operations.record import Act
+from runner.plan_record import Plan, Window
+from runner.running.acts import compile_act
+from runner.running.brake import Brake, Halted
+from runner.running.bystander import Bystander, controls
+from runner.running.decider import Decider
+from runner.scenario import FaultUse
+from runner.timeline import Cause, Escaped, Event, HaltPulled
+
+T = TypeVar("T")
+
+
+class Finder(Protocol):
+    """Who knows the targets of a living run."""
+
+    def instance(self, name: str) -> Instance: ...
+
+    def present(self, target: str) -> Mapping[str, Instance]: ...
+
+
+CONFIRM_AGAIN = 0.25  # seconds between readings that cannot tell yet
+FOLLOW = 1.0  # seconds between two looks for instances that came while a fault lasts
+LATE = 60.0  # seconds that an undo may take beyond its time before what was planned after it is given up
+PATIENCE = 5.0  # seconds beyond an act's own deadline after which the guardian itself is in doubt
+
+
+class Passed(threading.Event):
+    """A moment that has come, and when that was."""
+
+    at = 0.0
+
+    def set(self) -> None:
+        """It is now."""
+        self.at = self.at or clock.now()
+        super().set()
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """What an injection's `at` counts from: the begin or the end of another, *gap* seconds before it."""
+
+    other: Injection
+    base: Literal["start", "end"]
+    gap: float
+
+    @property
+    def moment(self) -> Passed:
+        """When that was, or will have been."""
+        return self.other.begun if self.base == "start" else self.other.over
+
+
+class Injection(threading.Thread):
+    """Carries out one window of the plan on a thread of its own; whatever goes wrong pulls the brake."""
+
+    def __init__(
+        self,
+        use: FaultUse,
+        window: Window,
+        *,
+        run: str,
+        controls: tuple[str, ...],
+        earlier: Sequence[Injection],
+        zero: float,
+        guardian: GuardianClient,
+        victims: Finder,
+        record: Callable[[Event], object],
+        brake: Brake,
+        decider: Decider,
+        at: Callable[[], float],
+    ) -> None:
+        super().__init__(name=f"{window.fault}/{window.occurrence}", daemon=True)
+        self._use, self._window, self._zero, self._of = use, window, zero, run
+        self._controls, self._earlier = controls, earlier
+        self.begun, self.over = Passed(), Passed()
+        self.follows: Follows | None = None
+        self.ahead, self._decider = False, decider
+        self._guardian, self._victims, self._brake, self._at = guardian, victims, brake, at
+        self._record = record
+
+    def run(self) -> None:
+        try:
+            self._carry_out()
+        except Halted:
+            return  # the brake knows why, and the undo is on its way
+        except GuardianLost as lost:
+            self._pull("guardian", str(lost))
+        except (OperationFailed, Refused) as error:
+            self._pull("evidence", f"{self.name} could not be carried out: {error}")
+        except Exception as error:  # noqa: BLE001 - a defect of ours must stop the run, whatever it is
+            self._pull("defect", f"{self.name}: {type(error).__name__}: {error}")
+        finally:
+            self.over.set()
+
+    def _wait_for_its_time(self) -> None:
+        """Wait for the planned time, for what was to end before, and for as long after its anchor as was planned.
+
+        Where that anchor came sooner, since all was decided, this comes sooner too.
+        """
+        planned, anchor = self._zero + self._window.start, self.follows
+        if anchor is not None and self._decider.moves:
+            self._brake.wait_for(anchor.moment, seconds=max(0.0, planned - clock.now()))
+            self.ahead = anchor.moment.is_set() and anchor.other.ahead
+        if not self.ahead:
+            self._brake.wait_until(planned)
+        for other in self._earlier:
+            if not self._brake.wait_for(other.over, seconds=LATE):
+                raise OperationFailed(f"{other.name}, which was to end before it, is not undone yet")
+        if self.follows is not None:
+            if not self._brake.wait_for(self.follows.moment, seconds=LATE):
+                raise OperationFailed(
+                    f"{self.follows.other.name}, which it follows, has not come that far yet"
+                )
+            self._brake.wait_until(self.follows.moment.at + self.follows.gap)
+
+    def _carry_out(self) -> None:
+        self._wait_for_its_time()
+        self.begun.set()
+        known = set(self._victims.present(self._use.target)) if self._lasts else set()
+        control = self._control()
+        acts = self._hurt(self._victims.instance(name) for name in self._window.instances)
+        ends = clock.now() + self._window.end - self._window.start
+        try:
+            if control:
+                control.start()
+            self._confirm(acts, until=min(clock.now() + 2.0, ends))
+            acts += self._follow(known, ends)
+            self._read(acts)
+        finally:
+            if control:
+                control.over()
+        results = self._settle(acts, [self._guardian.undo(act.id) for act in acts])
+        if dirty := next((result for result in results if not result.clean), None):
+            self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
+
+    def _control(self) -> Bystander | None:
+        """Prepare to read one that is not to be hurt, as it is before; None where there is none or it is not there."""
+        for name in self._controls:
+            try:
+                instance = self._victims.instance(name)
+                return Bystander(
+                    self._use, self._window, instance, run=self._of, at=self._at, record=self._record
+                )
+            except (OperationFailed, Refused):
+                continue
+        return None
+
+    @property
+    def _lasts(self) -> bool:
+        """Say whether who comes later escapes; nobody escapes a kill, and who comes then is its undo."""
+        return self._use.fault.recovers_from == "undo"
+
+    def _hurt(self, instances: Iterable[Instance]) -> list[Act]:
+        acts = [compile_act(self._use, each, self._window.occurrence, run=self._of) for each in instances]
+        self._settle(acts, [self._guardian.arm(act) for act in acts])
+        self._brake.check()
+        self._settle(acts, [self._guardian.inject(act.id) for act in acts])
+        return acts
+
+    def _follow(self, known: set[str], ends: float) -> list[Act]:
+        """Wait for the end, and see to those that came meanwhile: hurt them too, or say that they escaped."""
+        acts: list[Act] = []
+        while True:
+            follows = self._use.follow and self._lasts
+            until = min(ends, clock.now() + FOLLOW) if follows else ends
+            name = (self._use.name, self._window.occurrence)
+            decided = self._decider.wait(name, self._brake, until=until, ends=ends)
+            self.ahead |= decided
+            over = decided or clock.now() >= ends
+            came = self._newcomers(known) if self._lasts else {}
+            if came and follows and not over:
+                acts += self._hurt(came.values())
+            if came:
+                names = tuple(each.name for each in came.values())
+                self._record(
+                    Escaped(
+                        at=self._at(),
+                        fault=self._use.name,
+                        occurrence=self._window.occurrence,
+                        instances=names,
+                        joined=follows and not over,
+                    )
+                )
+            if over:
+                return acts
+
+    def _newcomers(self, known: set[str]) -> dict[str, Instance]:
+        """Who lives now and was not known; known from now on."""
+        came = {
+            key: each for key, each in self._victims.present(self._use.target).items() if key not in known
+        }
+        known.update(came)
+        return came
+
+    def _confirm(self, acts: list[Act], *, until: float) -> None:
+        """Read until every act is confirmed, or for a while: some show only once traffic passes."""
+        while not self._read(acts) and clock.now() + CONFIRM_AGAIN < until:
+            self._brake.wait_until(clock.now() + CONFIRM_AGAIN)
+
+    def _read(self, acts: list[Act]) -> bool:
+        """Read every act that can be confirmed, once; say whether all are."""
+        readable = [act for act in acts if act.confirm]
+        readings = self._settle(readable, [self._guardian.confirm(act.id) for act in readable])
+        return all(reading.ok is True for seen in readings for reading in seen)
+
+    def _settle(self, acts: list[Act], futures: list[Future[T]]) -> list[T]:
+        return [_result(future, act, self._brake) for act, future in zip(acts, futures, strict=True)]
+
+    def _pull(self, cause: Cause, reason: str) -> None:
+        self._brake.pull(HaltPulled(at=self._at(), cause=cause, reason=reason))
+
+
+def most_at_once(plan: Plan) -> int:
+    """How many acts there are at most at one time."""
+    meanwhile = ([one for one in plan.windows if one.start <= each.start < one.end] for each in plan.windows)
+    return max((sum(len(one.instances) for one in windows) for windows in meanwhile), default=0)
+
+
+def inject_all(
+    plan: Plan,
+    *,
+    zero: float,
+    guardian: GuardianClient,
+    victims: Finder,
+    record: Callable[[Event], object],
+    brake: Brake,
+    decider: Decider,
+    at: Callable[[], float],
+) -> None:
+    """Carry out every window of *plan*, each on its own thread; return when the last is undone.
+
+    What was planned after the end of another waits for its undo, however late that comes: one property has one owner.
+    What counts from another's start or end keeps its distance: helpers take seconds to be there.
+    """
+    uses = {use.name: use for use in plan.scenario.faults}
+    injections: dict[int, Injection] = {}
+    for number, window in sorted(enumerate(plan.windows), key=lambda pair: pair[1].start):
+        meanwhile = [one for one in plan.windows if one.start < window.end and window.start < one.end]
+        touched = frozenset(name for one in meanwhile for name in one.instances)
+        use = uses[window.fault]
+        injections[number] = Injection(
+            use,
+            window,
+            run=plan.run,
+            controls=controls(use, plan.instances.get(use.target, ()), touched),
+            earlier=[injections[other] for other in injections if plan.windows[other].end <= window.start],
+            zero=zero,
+            guardian=guardian,
+            victims=victims,
+            record=record,
+            brake=brake,
+            decider=decider,
+            at=at,
+        )
+    for number, injection in injections.items():
+        window = plan.windows[number]
+        of = {plan.windows[other]: one for other, one in injections.items()}
+        injection.follows = _follows(uses[window.fault], window, of)
+    for injection in injections.values():
+        injection.start()
+    for injection in injections.values():
+        injection.join()
+
+
+def _follows(use: FaultUse, window: Window, injections: Mapping[Window, Injection]) -> Follows | None:
+    """Say what the window's time is counted from, where that is another fault: it may come late, or take its time."""
+    others = sorted(
+        (other for other in injections if other.fault == use.at.name), key=lambda other: other.start
+    )
+    match use.at.base:
+        case "start" if others:
+            return Follows(injections[others[0]], "start", window.start - others[0].start)
+        case "end" if others:
+            return Follows(injections[others[-1]], "end", window.start - others[-1].end)
+    return None
+
+
+def _result(future: Future[T], act: Act, brake: Brake) -> T:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not brake.wait_for(done, seconds=act.deadline + PATIENCE):
+        raise GuardianLost(f"the guardian gave no answer about {act.id}")
+    return future.result()

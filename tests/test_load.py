@@ -164,6 +164,7 @@ def test_requests_in_flight_at_the_stop_are_reported_as_pending(show, target):
     stage = show(PLAIN.format(kind="FastHttpUser"), target.url).start(level=6)
     stage.until(lambda: target.count >= 30)
     target.open_gate.clear()
+    stage.until(lambda: target.count - len(target.answered) == 6)  # all are held, none is on its way back
     stage.until(lambda: stage.pending() == 6)
     stage.crowd.stop(0)
     assert stage.pending() == 6

@@ -184,6 +184,23 @@ def test_what_no_count_of_requests_decides_says_so(asked, words):
     assert proof.limit is None
 
 
+def test_a_recovery_that_no_run_of_this_length_can_show_is_warned_of():
+    asked = assertion("recovery < 5", when="after_name", name="kill-one", confidence=0.95)
+    steady = (assertion("p95 < 0.1"), assertion("error_rate < 0.01"))
+
+    def foreseen(rate):
+        return with_foresight(laid_out(expect=(asked,), steady_state=steady, rate=rate), UNKNOWN)
+
+    few, enough = foreseen(20.0), foreseen(30.0)
+    assert (few.proofs[-1].requests, few.proofs[-1].least) == (400, 437)
+    assert (
+        "400 requests are too few to show at 95 % that the steady state holds again; it takes 437 (21.9 s)"
+        in few.warnings[-1]
+    )
+    assert "sure after 437 requests (14.6 s) if none breaks" in enough.proofs[-1].why
+    assert not [warning for warning in enough.warnings if "recovery" in warning]
+
+
 def test_a_ramp_is_integrated():
     from runner.scenario import Stage
 

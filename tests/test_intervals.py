@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from runner.load.frames import Key
+from runner.plan_record import Harm
 from runner.record import Record
 from runner.statistics import sureness, transients
 from runner.statistics.changes import CLEAR, steps_of_rate, steps_of_share
@@ -17,7 +18,7 @@ from runner.statistics.design_effect import DesignEffect
 from runner.statistics.doubt import Doubt
 from runner.statistics.intervals import of_ratio, of_share, ranks_from_top
 from runner.statistics.measures import measure_cut
-from runner.statistics.recovery import Line, between
+from runner.statistics.recovery import Line, between, fewest
 from runner.timeline import Sample, StageBegun
 from runner.verdict.judge import judge, steady_findings
 from runner.verdict.record import Outcome
@@ -360,6 +361,33 @@ def test_recovery_at_few_requests_is_an_interval():
     bad = tuple(bool(one > 0.1 * 3) for one in hits)
     found = between([Line(bad, hits, tries, 0.1)], confidence=0.95)
     assert found.low < 12 <= found.high < 40
+
+
+@pytest.mark.parametrize(("limit", "confidence"), [(0.01, 0.95), (0.05, 0.95), (0.1, 0.99)])
+def test_the_fewest_requests_that_show_a_recovery_are_known_before(limit, confidence):
+    def seen(requests):
+        tries = np.full(10, requests / 10)
+        return between([Line((False,) * 10, np.zeros(10), tries, limit)], confidence=confidence).high
+
+    needs = fewest(limit, confidence)
+    assert (seen(needs), seen(needs - 1)) == (0, None)
+
+
+def test_a_later_start_is_one_of_many_and_needs_more():
+    tries, hits = np.full(20, 30.0), np.zeros(20)
+    hits[3] = 1.0  # the first three seconds look good, and cannot show it
+    bad = tuple(bool(one) for one in hits)
+    assert fewest(0.01, 0.95) < 16 * 30
+    assert between([Line(bad, hits, tries, 0.01)], confidence=0.95).high is None
+    assert between([Line((False,) * 20, np.zeros(20), tries, 0.01)], confidence=0.95).high == 0
+
+
+def test_a_kill_that_nobody_felt_is_judged_where_there_is_more_to_see():
+    """Ten seconds until it is started again are too few requests, the twenty after it are enough."""
+    harms = (Harm(fault="kill-one", does="kills", acts=(), recovers_from="injection"),)
+    crowd, asked = Crowd().steady(0, 40, rate=30), assertion("recovery < 5", **AFTER_KILL)
+    finding = only(crowd, asked, steady_state=(assertion("error_rate < 0.01"),), harms=harms)
+    assert (finding.outcome, finding.value) == ("held", 0.0)
 
 
 def test_a_relapse_is_seen_and_said():

@@ -318,6 +318,7 @@ def test_a_port_already_taken_is_refused(place):
     assert str(port) in output
 
 
+@pytest.mark.timeout(360)
 def test_an_ordinary_user_runs_the_embedded_default(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("already an ordinary user: every other test here shows it")
@@ -333,16 +334,19 @@ def test_an_ordinary_user_runs_the_embedded_default(tmp_path):
             "--no-new-privs",
             "--",
         ]
-        code = subprocess.run(
-            [*UNSHARED, reachable(ROOT, Path(sys.base_prefix)), "-", *as_nobody, *run],
-            env=place.variables,
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        crowded = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # the shop's speed is then not its own
-        assert code.returncode in ((0, 1, 3) if crowded else (0,)), code.stdout + code.stderr
+        for _ in range(3):
+            code = subprocess.run(
+                [*UNSHARED, reachable(ROOT, Path(sys.base_prefix)), "-", *as_nobody, *run],
+                env=place.variables,
+                cwd=home,
+                capture_output=True,
+                text=True,
+                timeout=100,
+            )
+            crowded = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # the shop's speed is then not its own
+            if code.returncode == 0 or not crowded:
+                break
+        assert code.returncode == 0, code.stdout + code.stderr
         verdict = json.loads(Path(f"{home}/reports/first_steps/latest/verdict.json").read_text())
         assert [(fault["confirmed"], fault["reverted_by"]) for fault in verdict["faults"]] == [
             (True, "runner")

@@ -47,6 +47,17 @@ def shortest(plan: Plan, when: When) -> list[Span]:
     return min(windows(plan, when), key=seconds_of, default=[])
 
 
+def recovering(plan: Plan, when: When) -> list[Span]:
+    """The time in which it will be seen how the system recovers from a fault; of several occurrences, the shortest."""
+    uses = [use for use in plan.scenario.faults if use.name == when.name]
+    both = any(use.fault.recovers_from == "injection" for use in uses)
+    seen = []
+    for start, end in _named(plan, when.name):
+        parts = [(end, _next_start(plan, end)), *([(start, end)] if both else [])]
+        seen.append(max(parts, key=lambda part: part[1] - part[0]))
+    return [min(seen, key=lambda part: part[1] - part[0])] if seen else []
+
+
 def seconds_of(spans: Sequence[Span]) -> float:
     """The time that they cover."""
     return sum(max(0.0, end - start) for start, end in spans)

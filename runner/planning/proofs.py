@@ -9,9 +9,10 @@ import msgspec
 from runner.assertions import Assertion, Term
 from runner.plan_record import Plan, Proof
 from runner.planning.earlier import Earlier
-from runner.planning.expected import pace, seconds_of, shortest
+from runner.planning.expected import pace, recovering, seconds_of, shortest
 from runner.statistics.foresight import Asked, Noise, least, needed, ratio_found, reach
 from runner.statistics.question import Question, question_of
+from runner.statistics.recovery import fewest
 from runner.statistics.selection import is_of_load
 from runner.verdict.wording import said, span
 
@@ -41,6 +42,8 @@ def _proof(plan: Plan, earlier: Earlier, asked: Assertion) -> Proof:
         file=asked.place.file,
         line=asked.place.line,
     )
+    if asked.term.name == "recovery":
+        return _of_recovery(plan, earlier, asked, proof)
     if not is_of_load(asked.term):
         return msgspec.structs.replace(proof, why=_of_time(plan, asked, seconds))
     expected = pace(plan, earlier, asked, spans)
@@ -61,6 +64,29 @@ def _proof(plan: Plan, earlier: Earlier, asked: Assertion) -> Proof:
     )  # all windows together are to have the confidence asked for
     proof = msgspec.structs.replace(proof, confidence=each)
     return _decided(proof, question, noise, rate=rate, seconds=looked)
+
+
+def _of_recovery(plan: Plan, earlier: Earlier, asked: Assertion, proof: Proof) -> Proof:
+    """That it is itself again is sure once each line of the steady state is seen to hold; the tightest needs most."""
+    spans = recovering(plan, asked.when)
+    seconds = seconds_of(spans)
+    proof = msgspec.structs.replace(
+        proof, seconds=seconds, why=f"seen to the second, for up to {span(seconds)}"
+    )
+    lines = [(question.limit, line) for line in plan.scenario.steady_state
+             if (question := question_of(line)) is not None and question.below]  # fmt: skip
+    if not lines or not proof.confidence or not seconds:
+        return proof
+    limit, line = min(lines, key=lambda pair: pair[0])
+    expected = pace(plan, earlier, line, spans)
+    if not expected.number:
+        return proof
+    needs = fewest(limit, proof.confidence)
+    time = span(needs * seconds / expected.number)
+    why = f"{proof.why}; sure after {needs:,} requests ({time}) if none breaks `{line.text}`"
+    return msgspec.structs.replace(
+        proof, requests=expected.number, basis=expected.basis, least=needs, why=why
+    )
 
 
 def _decided(proof: Proof, question: Question, noise: Noise, *, rate: float, seconds: float) -> Proof:
@@ -103,8 +129,6 @@ def noise_of(earlier: Earlier, term: Term) -> tuple[Noise, str]:
 
 def _of_time(plan: Plan, asked: Assertion, seconds: float) -> str:
     """Of what is no count of requests, say how much there will be to see."""
-    if asked.term.name == "recovery":
-        return f"seen to the second, for up to {seconds:g} s"
     name = asked.term.of or asked.term.name
     own = (*plan.scenario.indicators, *plan.environment.indicators)
     every = next((one.every for one in own if one.name == name), 1.0)
@@ -137,10 +161,17 @@ def _unasked(plan: Plan, earlier: Earlier, asked: Assertion, noise: Noise, confi
 
 def warnings_about(proof: Proof) -> Iterator[str]:
     """Of what cannot be held whatever is seen: with no bad request at all."""
-    if proof.limit is None or proof.requests is None or proof.held is not None:
+    if proof.requests is None or proof.held is not None:
         return
     where = f"{proof.file}:{proof.line}: `{proof.assertion}` {proof.when}"
     sure = said(proof.confidence, "share")
+    if proof.limit is None:
+        if proof.least is not None and proof.requests < proof.least:
+            yield (
+                f"{where} cannot be held: {proof.requests:,.0f} requests are too few to show at {sure} that the"
+                f" steady state holds again; it takes {proof.least:,} ({span(proof.least * proof.seconds / proof.requests)})"
+            )
+        return
     if proof.least is None:
         yield f"{where} cannot be decided: {proof.requests:,.0f} requests are too few at {sure}"
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,11 @@ from runner.statistics.frames import Real
 
 BUCKET = 1.0  # seconds
 _SPANS = (1, 3, 10)  # seconds looked at together, to find what is surely bad at few requests
-_STARTS = 8  # a start is looked for among many, and some look good by luck: so many are paid for (bench_coverage.py)
+_FIRST, _STARTS = (
+    2,
+    8,
+)  # a start is looked for among many, and some look good by luck: the first that may be one is asked for
+# twice the evidence, each later one for as many times as starts look good independently (measured: bench_coverage.py)
 LONGEST = 60  # seconds of good that are asked for at most before a start of them is given up
 
 
@@ -72,16 +77,24 @@ def between(lines: Sequence[Line], *, confidence: float) -> Stretch:
     low = max(_surely_bad_until(line, tail) for line in lines)
     states = [_filled(line.bad) for line in lines]
 
-    def holds(start: int, end: int) -> bool:
-        return all(
-            not state[start] and _surely_holds(line, state, start, end, tail)
-            for line, state in zip(lines, states, strict=True)
-        )
+    def held_from(first: int, end: int) -> int | None:
+        possible = (start for start in range(first, end) if not any(state[start] for state in states))
+        for number, start in enumerate(possible):
+            share = tail / (_STARTS if number else _FIRST)
+            if all(
+                _surely_holds(line, state, start, end, share)
+                for line, state in zip(lines, states, strict=True)
+            ):
+                return start
+        return None
 
     size = len(lines[0].bad)
-    high = next((start for start in range(low, size) if holds(start, size)), None)
-    earlier = next((start for start in range(min(low, size)) if holds(start, low)), None)
-    return Stretch(low, high, earlier)
+    return Stretch(low, held_from(low, size), held_from(0, min(low, size)))
+
+
+def fewest(limit: float, confidence: float) -> int:
+    """The fewest requests after the first possible start that show a line to hold, none of which breaks it."""
+    return math.ceil(math.log((1 - confidence) / 2 / _FIRST) / math.log1p(-limit))
 
 
 def longest_run(true: Sequence[bool]) -> int:
@@ -120,8 +133,9 @@ def _surely_bad_until(line: Line, tail: float) -> int:
     return last
 
 
-def _surely_holds(line: Line, states: Sequence[bool], start: int, end: int, tail: float) -> bool:
-    """Whether a stretch that begins at *start*, and ends by *end*, shows the line to hold, with no bucket in it that did not.
+def _surely_holds(line: Line, states: Sequence[bool], start: int, end: int, share: float) -> bool:
+    """Whether a stretch that begins at *start*, and ends by *end*, shows the line to hold, with no bucket in it that did not,
+    at a chance of *share* to be wrong.
 
     Else a long good time would make up for a bad beginning, and the start of a slow recovery would look like its end.
     """
@@ -133,7 +147,7 @@ def _surely_holds(line: Line, states: Sequence[bool], start: int, end: int, tail
     hits, tries = (np.cumsum(one[start:stop]) for one in (line.hits, line.tries))
     there = tries > hits
     chance = betainc(np.where(there, tries - hits, 1.0), hits + 1, 1 - line.limit)
-    shown = there & (chance <= tail / _STARTS)
+    shown = there & (chance <= share)
     first = int(shown.argmax())
     return bool(shown.any()) and not any(states[start : start + first + 1])
 

@@ -91,7 +91,8 @@ def _counted(lines: list[Line], one: Occurrence, origin: float) -> tuple[list[Li
     before, after = recovery(_worst_of(early)), recovery(_worst_of(late))
     if before is None or not before.recovered or after is None:
         return lines, "after the injection"
-    if after.seconds > before.seconds or not after.recovered:
+    longer = len(late[0].bad) > len(early[0].bad)  # where neither was worse, what shows more
+    if after.seconds > before.seconds or not after.recovered or (after.seconds == before.seconds and longer):
         return late, "after the undo"
     return early, "after the injection"
 

@@ -25,6 +25,7 @@ from runner.operations.record import Operation, Reading
 held = []
 for operation in msgspec.json.decode(sys.stdin.buffer.readline(), type=list[Operation]):
     result = perform(operation, Context())
+    assert operation.holds != isinstance(result, Reading), operation
     if not isinstance(result, Reading):
         held.append(result)
         result = result.reading

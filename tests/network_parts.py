@@ -170,6 +170,7 @@ class Here:
     def do(self, operation: Operation) -> Reading:
         with self._lock, self._room.entered():
             result = perform(operation, Context())
+            assert operation.holds != isinstance(result, Reading), operation
             if isinstance(result, Reading):
                 return result
             self._held.append(result)

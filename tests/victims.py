@@ -115,7 +115,10 @@ def perform_all(operations: Iterable[Operation], context: Context | None = None)
 @contextlib.contextmanager
 def done(operations: Iterable[Operation]) -> Iterator[list[Reading | Held]]:
     """Perform operations and hold what has to be held, on a thread that ticks as a hand does."""
-    results = [perform(operation, Context()) for operation in operations]
+    results = []
+    for operation in operations:
+        results.append(perform(operation, Context()))
+        assert operation.holds != isinstance(results[-1], Reading), operation  # the guardian goes by it
     held = [result for result in results if not isinstance(result, Reading)]
     over = threading.Event()
     threads = [threading.Thread(target=_hold, args=(each, over)) for each in held]

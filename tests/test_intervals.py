@@ -403,7 +403,22 @@ def test_a_recovery_that_never_surely_came_is_not_held():
     assert "not surely held again when the run ended" in finding.reason
     late = recovering(39.5, limit=25)
     assert late.outcome == "inconclusive"
-    assert late.reason.endswith("cannot tell, needs more time or more requests")
+    assert late.reason.endswith(
+        "cannot tell, needs about 42 more requests (1 s more) of which none breaks it"
+    )
+
+
+@pytest.mark.parametrize("bad", [(), (2,), (0, 1, 2, 6)])
+def test_what_a_recovery_needs_more_is_just_enough(bad):
+    def seen(good):
+        """Ten seconds in which those of *bad* break the line, then *good* requests in one."""
+        hits = np.array([4.0 if second in bad else 0.0 for second in range(10)] + [0.0])
+        line = Line((*(bool(one) for one in hits[:-1]), False), hits, np.array([12.0] * 10 + [good]), 0.01)
+        return between([line], confidence=0.95)
+
+    assert seen(0.0).high is None
+    more = seen(0.0).needs.requests
+    assert (seen(more).high, seen(more - 1).high) == (max(bad, default=-1) + 1, None)
 
 
 # changes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runner.statistics.comparison import Needed
 from runner.statistics.frames import Real
 
 BUCKET = 1.0  # seconds
@@ -32,11 +33,13 @@ class Recovery:
 class Stretch:
     """Between which buckets it recovered: *low* the end of the last surely bad one, *high* the start of the first stretch
     that surely held to the end (None: none did). *held_from*: it surely held before, from there on, and relapsed.
+    *needs*: what would have shown that it holds since the last bad one, if none of it is bad.
     """
 
     low: int
     high: int | None
     held_from: int | None = None
+    needs: Needed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,30 @@ def between(lines: Sequence[Line], *, confidence: float) -> Stretch:
         return None
 
     size = len(lines[0].bad)
-    return Stretch(low, held_from(low, size), held_from(0, min(low, size)))
+    high, earlier = held_from(low, size), held_from(0, min(low, size))
+    return Stretch(low, high, earlier, _needs(lines, states, low, confidence) if high is None else None)
 
 
-def fewest(limit: float, confidence: float) -> int:
-    """The fewest requests after the first possible start that show a line to hold, none of which breaks it."""
-    return math.ceil(math.log((1 - confidence) / 2 / _FIRST) / math.log1p(-limit))
+def fewest(limit: float, confidence: float, *, first: bool = True) -> int:
+    """The fewest requests after a start, the first that is possible or a later one, that show a line to hold: none breaks it."""
+    share = (1 - confidence) / 2 / (_FIRST if first else _STARTS)
+    return math.ceil(math.log(share) / math.log1p(-limit))
+
+
+def _needs(
+    lines: Sequence[Line], states: Sequence[Sequence[bool]], low: int, confidence: float
+) -> Needed | None:
+    """The requests that were missing after the last bad bucket, of the line that needs most time; at the pace of all."""
+    broken = [any(state[number] for state in states) for number in range(low, len(states[0]))]
+    start = max((number + 1 for number, one in enumerate(broken) if one), default=0)
+    missing = []
+    for line in lines:
+        if line.tries is None or not line.limit or not (pace := float(line.tries.mean())):
+            continue
+        wanted = fewest(line.limit, confidence, first=all(broken[:start]))
+        more = wanted - float(line.tries[low + start :].sum())
+        missing.append(Needed(max(1, math.ceil(more)), more / pace))
+    return max(missing, key=lambda one: one.seconds, default=None)
 
 
 def longest_run(true: Sequence[bool]) -> int:

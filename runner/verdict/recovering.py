@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from runner.assertions import Assertion
-from runner.statistics.comparison import Measured, exactly, nothing
+from runner.statistics.comparison import Measured, Needed, exactly, nothing
 from runner.statistics.doubt import CERTAIN, Doubt
 from runner.statistics.recovery import BUCKET, Line, between, recovery
 from runner.verdict.case import Case
@@ -19,7 +19,7 @@ from runner.verdict.windows import Window
 class Recovered:
     """*measured*: seconds from the origin to the end of the last bad second. *until*: what ended the looking.
 
-    *held_from*: seconds from the origin at which it had already held, before it relapsed.
+    *held_from*: seconds from the origin at which it had already held, before it relapsed. *needs*: what would have told.
     """
 
     measured: Measured
@@ -29,6 +29,7 @@ class Recovered:
     since: str = ""
     until: str = ""
     held_from: float | None = None
+    needs: Needed | None = None
 
 
 def recover(case: Case, window: Window, doubt: Doubt = CERTAIN) -> Recovered:
@@ -78,7 +79,8 @@ def _between(told: Recovered, lines: list[Line], doubt: Doubt) -> Recovered:
     value = min(max(told.measured.value or 0.0, low), high)
     measured = replace(exactly(value), low=low, high=high, confidence=doubt.asked)
     held = None if bounds.held_from is None else bounds.held_from * BUCKET
-    return replace(told, measured=measured, recovered=bounds.high is not None, held_from=held)
+    recovered = bounds.high is not None
+    return replace(told, measured=measured, recovered=recovered, held_from=held, needs=bounds.needs)
 
 
 def _counted(lines: list[Line], one: Occurrence, origin: float) -> tuple[list[Line], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from runner.assertions import Operator, Term
-from runner.statistics.comparison import Measured, Standing, looks_up, needed
+from runner.statistics.comparison import Measured, Needed, Standing, looks_up, needed
 from runner.statistics.selection import is_of_load
 from runner.verdict.recovering import Recovered
 from runner.verdict.wording import counted, said, span
@@ -56,7 +56,7 @@ def recovery_sentence(found: Recovered, stands: Standing, operator: Operator, li
         until = f"the steady state was surely broken until {said(measured.low, 'seconds')} {found.since}"
         until = until if measured.low else "the steady state was never surely broken"
         ends = f"{until}, and not surely held again when {found.until}{_relapsed(found)}"
-        return ends if stands != "inconclusive" else f"{ends}: cannot tell, needs more time or more requests"
+        return ends if stands != "inconclusive" else f"{ends}: cannot tell, {_until_it_holds(found.needs)}"
     if measured.high == 0:
         return f"the steady state was never broken {found.since.replace('after', 'from', 1)} on"
     shown = interval(measured, "seconds")
@@ -64,6 +64,12 @@ def recovery_sentence(found: Recovered, stands: Standing, operator: Operator, li
     if stands == "inconclusive":
         return f"{ended}, with the limit of {said(limit, 'seconds')} inside: cannot tell, needs more requests"
     return f"{ended}, {against(stands, operator, limit, 'seconds')}"
+
+
+def _until_it_holds(needs: Needed | None) -> str:
+    if needs is None:
+        return "needs more time"
+    return f"needs about {counted(needs.requests, 'more request')} ({span(max(needs.seconds, 1.0))} more) of which none breaks it"
 
 
 def _relapsed(found: Recovered) -> str:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import msgspec
@@ -143,7 +144,11 @@ class Mini:
             say("arming")
             guardian.arm(act).result(patience)
             say("injecting")
-            guardian.inject(act.id).result(patience)
+            if not self.waited(guardian.inject(act.id), patience):
+                say("undoing")
+                guardian.undo_all(rank_at_least=1).result(patience)
+                say("undone")
+                return
             say("injected")
             if self.how.get("die") == "injected":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -152,6 +157,17 @@ class Mini:
             say("undoing")
             guardian.undo(act.id).result(patience)
             say("undone")
+
+    def waited(self, doing: Future, patience: float) -> bool:
+        """Wait until it is done; False where somebody asks to undo meanwhile: that waits for nothing."""
+        until = clock.now() + patience
+        while not self.asked.is_set() and clock.now() < until:
+            if wait([doing], 0.01).done:
+                break
+        if self.asked.is_set() and not doing.done():
+            return False
+        doing.result(0)
+        return True
 
     def hold(self, guardian: GuardianClient) -> None:
         until = clock.now() + self.how.get("hold", 0.02)

@@ -263,7 +263,12 @@ class OnKubernetes(Scene):
 
     def any_container(self) -> str:
         """The container that is aimed at, or one of the target's where it is no container that is hurt."""
-        return self.container or container_of_pod(self._pods()[0])
+        return self.container or until(self._some_container, every=0.1)
+
+    def _some_container(self) -> str:
+        """One of those that run already: a pod that is only being made has none."""
+        begun = [pod for pod in self._pods() if _ready(pod)]
+        return container_of_pod(begun[0]) if begun else ""
 
     def _pods(self) -> list[Any]:
         found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector="app=web").items

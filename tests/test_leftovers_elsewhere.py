@@ -14,7 +14,7 @@ from runner.places import Cluster, Post
 from runner.running.leftovers import leftovers
 from runner.scenario import Environment, Helper, Pods, TargetSpec
 from tests.afar_parts import RUN, Holder, time_until
-from tests.cluster_parts import namespace, pods
+from tests.cluster_parts import namespace, pods, until
 
 PLACE = Place(file="x.yaml", line=1)
 
@@ -70,7 +70,7 @@ def test_what_a_lost_machine_left_is_undone_and_its_record_taken_away(grounds, h
     assert limit(post) == "77"
     held.kill()
     time_until(lambda: limit(post) == "max")  # by its helpers: nobody is left to tell them
-    [left] = [each for each in mine(environment) if not each.lives]
+    [left] = until(lambda: [each for each in mine(environment) if not each.lives])  # who undid it has to end
     assert "undid it" in left.mend()
     assert mine(environment) == []
 
@@ -112,9 +112,10 @@ def test_a_record_that_asks_for_anything_but_an_undo_is_refused(grounds, cluster
 
 
 def test_the_verb_asks_before_it_obeys_a_record(grounds, held, tmp_path):
-    _, post = grounds
+    environment, post = grounds
     held.kill()
     time_until(lambda: limit(post) == "max")
+    until(lambda: [each for each in mine(environment) if not each.lives])
     file = tmp_path / "there.yaml"
     context, path = post.cluster.context, post.cluster.kubeconfig
     file.write_text(

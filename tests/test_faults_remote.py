@@ -22,6 +22,8 @@ from runner.faults.pause import Pause
 from runner.faults.pids import Pids
 from runner.faults.record import Fault, Instance, Pod, Steps
 from runner.faults.workloads import Restart, Scale
+from runner.helper.protocol import Report, line
+from runner.operations.afar import Helper
 from runner.operations.record import Afar, AfarGone, Await, CheckAfar, DockerCall, KubeCall, WriteFile
 from runner.places import Cluster, Engine, Post
 
@@ -349,3 +351,20 @@ def test_a_taint_is_taken_away_alone():
     (do,), (undo,) = there.do, there.undo
     assert json.loads(do.value) == {"key": "squall", "value": "yes", "effect": "NoExecute"}
     assert (undo.value, undo.expect) == ("", do.value)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_why_a_helper_failed_is_known_however_soon_it_says_farewell(at_once):
+    """Both of its reports may have arrived before anybody listens."""
+
+    class Said:
+        def lines(self):
+            return said.pop(0) if said else []
+
+    failed = Report(state="failed", problem="nonsense was refused")
+    farewell = Report(state="clean", why="failed")
+    each = [[line(failed)], [line(farewell)]]
+    said = [[*each[0], *each[1]]] if at_once else each
+    helper = Helper("hand", "x", Said())
+    for _ in range(2):
+        assert helper.trouble() == "hand: nonsense was refused"

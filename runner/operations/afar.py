@@ -34,11 +34,12 @@ def perform_afar(operation: Afar | AfarGone | CheckAfar) -> Reading | Held:
 
 
 class Helper:
-    """One attached helper and the last that it said."""
+    """One attached helper, the last that it said, and why it failed: its farewell does not say that again."""
 
     def __init__(self, role: Role, name: str, stream: Stream) -> None:
         self.role, self.name, self.stream = role, name, stream
         self.last: Report | None = None
+        self.failure = ""
         self.heard = clock.now()
 
     def hear(self) -> None:
@@ -46,6 +47,7 @@ class Helper:
         for text in self.stream.lines():
             if report := read_report(text):
                 self.last, self.heard = report, clock.now()
+                self.failure = self.failure or (report.problem if report.state == "failed" else "")
 
     def say(self, value: Orders | Say) -> None:
         """Tell it something. Raises OperationFailed."""
@@ -55,8 +57,8 @@ class Helper:
         """Say what is wrong with it; empty where nothing is."""
         self.hear()
         if self.last is not None and self.last.state in ("failed", "clean", "dirty"):
-            why = self.last.problem or f"it undid because of {self.last.why}"
-            return f"{self.role}: {why}"
+            known = dict.fromkeys(filter(None, (self.failure, self.last.problem)))
+            return f"{self.role}: {'; '.join(known) or f'it undid because of {self.last.why}'}"
         return ""
 
     def vanished(self) -> str:

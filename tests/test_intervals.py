@@ -390,6 +390,16 @@ def test_a_kill_that_nobody_felt_is_judged_where_there_is_more_to_see():
     assert (finding.outcome, finding.value) == ("held", 0.0)
 
 
+def test_what_a_recovery_needs_more_counts_the_errors_that_came():
+    def seen(good):
+        """Ten seconds that all stay under the line, by little, then *good* requests in one."""
+        hits, tries = np.array([8.0] * 10 + [0.0]), np.array([1000.0] * 10 + [good])
+        return between([Line((False,) * 11, hits, tries, 0.01)], confidence=0.95)
+
+    more = seen(0.0).needs.requests
+    assert (seen(more).high, seen(more - 1).high) == (0, None)
+
+
 def test_a_relapse_is_seen_and_said():
     finding = recovering(22.0, relapse=(33.2, 33.8))
     assert (finding.outcome, finding.value) == ("broken", 14.0)

@@ -13,11 +13,9 @@ from runner.statistics.frames import Real
 
 BUCKET = 1.0  # seconds
 _SPANS = (1, 3, 10)  # seconds looked at together, to find what is surely bad at few requests
-_FIRST, _STARTS = (
-    2,
-    8,
-)  # a start is looked for among many, and some look good by luck: the first that may be one is asked for
-# twice the evidence, each later one for as many times as starts look good independently (measured: bench_coverage.py)
+# A start is looked for among many, and some look good by luck (measured: bench_coverage.py).
+_FIRST = 2  # the first that is possible may be wrong with so small a part of the chance
+_STARTS = 8  # and each later one with so small a part
 LONGEST = 60  # seconds of good that are asked for at most before a start of them is given up
 
 
@@ -96,10 +94,15 @@ def between(lines: Sequence[Line], *, confidence: float) -> Stretch:
     return Stretch(low, high, earlier, _needs(lines, states, low, confidence) if high is None else None)
 
 
-def fewest(limit: float, confidence: float, *, first: bool = True) -> int:
-    """The fewest requests after a start, the first that is possible or a later one, that show a line to hold: none breaks it."""
+def fewest(limit: float, confidence: float, *, first: bool = True, hits: float = 0.0) -> int:
+    """The fewest requests after a start, the first that is possible or a later one, that show a line to hold.
+
+    *hits* of them break it.
+    """
+    from scipy.special import bdtrin  # noqa: PLC0415 - slow to import, and only intervals need it
+
     share = (1 - confidence) / 2 / (_FIRST if first else _STARTS)
-    return math.ceil(math.log(share) / math.log1p(-limit))
+    return math.ceil(float(bdtrin(hits, share, limit)))
 
 
 def _needs(
@@ -110,10 +113,15 @@ def _needs(
     start = max((number + 1 for number, one in enumerate(broken) if one), default=0)
     missing = []
     for line in lines:
-        if line.tries is None or not line.limit or not (pace := float(line.tries.mean())):
+        if (
+            line.hits is None
+            or line.tries is None
+            or not line.limit
+            or not (pace := float(line.tries.mean()))
+        ):
             continue
-        wanted = fewest(line.limit, confidence, first=all(broken[:start]))
-        more = wanted - float(line.tries[low + start :].sum())
+        hits, tries = (float(each[low + start :].sum()) for each in (line.hits, line.tries))
+        more = fewest(line.limit, confidence, first=all(broken[:start]), hits=hits) - tries
         missing.append(Needed(max(1, math.ceil(more)), more / pace))
     return max(missing, key=lambda one: one.seconds, default=None)
 

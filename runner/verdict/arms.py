@@ -13,7 +13,7 @@ from runner.assertions import Selector, Term
 from runner.comparison import Arms, Compare, Margin
 from runner.load.frames import SLOT
 from runner.statistics.balance import MISMATCH, split
-from runner.statistics.comparison import Measured
+from runner.statistics.comparison import Measured, Standing
 from runner.statistics.cutting import Cut, Stretch, cut, joined
 from runner.statistics.design_effect import clustering
 from runner.statistics.frames import Truth
@@ -89,17 +89,17 @@ def compared_arms(case: Case) -> Comparison | None:
 
 def arms_findings(case: Case) -> tuple[Finding, ...]:
     """The guardrails as findings of the run."""
-    found = compared_arms(case)
-    if found is None:
+    compare, found = case.plan.scenario.compare, compared_arms(case)
+    if compare is None or found is None:
         return ()
-    words = {"pass": "held", "fail": "broken", "inconclusive": "inconclusive"}
+    words: dict[str, Standing] = {"pass": "held", "fail": "broken", "inconclusive": "inconclusive"}
     why = found.invalid[0] if found.invalid else ""
-    window = together(windows(case.plan.scenario.compare.when, case.moments))  # type: ignore[union-attr]  # it has arms
+    window = together(windows(compare.when, case.moments))
     return tuple(
         Finding(
             assertion=f"{rail.term} of {found.variant} against {found.baseline}: {rail.margin}",
             when=found.when,
-            outcome="inconclusive" if why else words[rail.judgement],  # type: ignore[arg-type]  # one of the three
+            outcome="inconclusive" if why else words[rail.judgement],
             reason=why or rail.reason,
             value=rail.estimate,
             limit=rail.ceiling if rail.ceiling is not None else rail.floor,

@@ -1,7 +1,8 @@
 """The long form: `python -m tests.matrix --tries 20` prints the table; it needs root, an engine, and for pods a cluster.
 
 Several tries run at a time, each in a scene of its own; what others would feel (a node's state, an engine that does not
-answer) runs alone. `--report FILE` is written anew after every scene, so that a run that is cut short leaves its evidence.
+answer) runs apart. Every try is kept at once in the file `--tries-in`, so that a run that is cut short is gone on with by
+the same command; `--report` is the table of all tries in that file.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
+import msgspec
+
 from tests.cluster_api import reachable_from_pods
 from tests.cluster_parts import reached
 from tests.helper_image import build
-from tests.matrix.jobs import ALONE, SCENES, Job
+from tests.matrix.jobs import ALONE, SCENES, Job, cell_of
 from tests.matrix.kinds import Kind
 from tests.matrix.strikes import STRIKES
 from tests.torture.table import HEAD, Row, complaint, markdown
 from tests.torture.world import Try
+
+TOGETHER = 5  # kinds that one engine that does not answer hits at the same time
 
 
 def main() -> int:
@@ -39,29 +44,46 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=3, help="scenes at a time")
-    parser.add_argument("--batch", type=int, default=3, help="tries of a strike in one scene")
+    parser.add_argument("--batch", type=int, default=5, help="tries of a strike in one scene")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no scene after so many")
     parser.add_argument("--report", type=Path, help="write the table there as Markdown, as it grows")
+    parser.add_argument("--tries-in", type=Path, help="the file of all tries, which this run adds to")
     asked = parser.parse_args()
     build()
-    table = Table(asked.report, f"`python -m tests.matrix {' '.join(sys.argv[1:])}`")
+    table = Table(asked.report, asked.tries_in)
     until = time.monotonic() + asked.minutes * 60
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
-        if any(job.platform == "kubernetes" for job in jobs(asked)):
+        if any(job.platform == "kubernetes" for job in jobs(asked, asked.tries, table)):
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
             stack.enter_context(reachable_from_pods(reached().core))
-        for alone, part in itertools.groupby(jobs(asked), key=lambda job: job.alone):
-            carry_out(part, 1 if alone else asked.at_once, table, until)
+        for upto in range(asked.batch, asked.tries + asked.batch, asked.batch):
+            every = sorted(jobs(asked, min(upto, asked.tries), table), key=lambda job: job.alone)
+            for alone, part in itertools.groupby(every, key=lambda job: job.alone):
+                carry_out(part, 1 if alone else asked.at_once, table, until)
     table.show()
     return 1 if table.dirty else 0
 
 
-def jobs(asked: argparse.Namespace) -> Iterator[Job]:
-    """All jobs, every cell some tries before any gets more; of each round those last that run alone."""
-    for first in range(0, asked.tries, asked.batch):
-        tries = min(asked.batch, asked.tries - first)
-        every = [job for kind in kinds(asked) for job in of_kind(*kind, asked, tries, first)]
-        yield from sorted(every, key=lambda job: job.alone)
+def jobs(asked: argparse.Namespace, upto: int, table: Table) -> Iterator[Job]:
+    """What is to be done until every cell has so many tries; those last that run apart."""
+
+    def missing(platform: str, kind: Kind, name: str) -> int:
+        cell = cell_of(platform, kind, name)
+        is_asked = all(word in cell for word in asked.only) and not any(word in cell for word in asked.but)
+        return max(0, upto - table.tries_of(cell)) if is_asked else 0
+
+    def job(platform: str, kinds: tuple[Kind, ...], names: tuple[str, ...]) -> Iterator[Job]:
+        if names:
+            cells = "".join(kind.name for kind in kinds)
+            yield Job(platform, kinds, names, seed=f"{asked.seed} {platform} {cells} {names[0]} {upto}")
+
+    for platform, kind in kinds(asked):
+        each = (name for name in STRIKES if name != ALONE for _ in range(missing(platform, kind, name)))
+        yield from job(platform, (kind,), tuple(each))
+    for platform in SCENES:
+        of_platform = [kind for there, kind in kinds(asked) if there == platform]
+        for group in together([kind for kind in of_platform if missing(platform, kind, ALONE)]):
+            yield from job(platform, group, (ALONE,) * max(missing(platform, kind, ALONE) for kind in group))
 
 
 def kinds(asked: argparse.Namespace) -> Iterator[tuple[str, Kind]]:
@@ -71,18 +93,11 @@ def kinds(asked: argparse.Namespace) -> Iterator[tuple[str, Kind]]:
         yield from (one for one in pair if one and (asked.netem or not one[1].needs))
 
 
-def of_kind(platform: str, kind: Kind, asked: argparse.Namespace, tries: int, first: int) -> Iterator[Job]:
-    """The jobs of one kind: all its strikes in one scene, but those that must be alone."""
-
-    def is_asked(name: str) -> bool:
-        cell = f"{platform} {kind.name}: {name}"
-        return all(word in cell for word in asked.only) and not any(word in cell for word in asked.but)
-
-    names = tuple(name for name in STRIKES if is_asked(name))
-    together = tuple(name for name in names if name != ALONE)
-    for part in (together, tuple(name for name in names if name == ALONE)):
-        if part:
-            yield Job(platform, kind, part, tries, seed=f"{asked.seed} {platform} {kind.name} {part} {first}")
+def together(kinds: list[Kind]) -> Iterator[tuple[Kind, ...]]:
+    """Group kinds whose scenes do not see each other: those of a node are each by itself."""
+    yield from ((kind,) for kind in kinds if kind.target == "node")
+    apart = [kind for kind in kinds if kind.target != "node"]
+    yield from (tuple(apart[first : first + TOGETHER]) for first in range(0, len(apart), TOGETHER))
 
 
 def carry_out(part: Iterable[Job], at_once: int, table: Table, until: float) -> None:
@@ -90,7 +105,7 @@ def carry_out(part: Iterable[Job], at_once: int, table: Table, until: float) -> 
     waiting, running = iter(part), set[Future[list[tuple[str, Try]]]]()
     with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         while True:
-            while len(running) < at_once and (job := next(waiting, None)) and time.monotonic() < until:
+            while len(running) < at_once and time.monotonic() < until and (job := next(waiting, None)):
                 running.add(pool.submit(job.run))
             if not running:
                 return
@@ -99,26 +114,49 @@ def carry_out(part: Iterable[Job], at_once: int, table: Table, until: float) -> 
                 table.take(future.result())
 
 
-class Table:
-    """What came of all tries so far."""
+class Kept(msgspec.Struct, frozen=True):
+    """One try, as a line of the file."""
 
-    def __init__(self, file: Path | None, command: str) -> None:
-        self._file, self._command, self._rows = file, command, dict[str, Row]()
-        self._began = time.monotonic()
+    cell: str
+    at: str
+    one: Try
+
+
+class Table:
+    """What came of all tries so far, those of earlier runs in the same file among them."""
+
+    def __init__(self, report: Path | None, tries: Path | None) -> None:
+        self._report, self._tries, self._rows = report, tries, dict[str, Row]()
+        self._dates = set[str]()
+        if tries and tries.exists():
+            for line in tries.read_bytes().splitlines():
+                self._add(msgspec.json.decode(line, type=Kept))
 
     @property
     def dirty(self) -> int:
         return sum(len(row.dirty) for row in self._rows.values())
 
+    def tries_of(self, cell: str) -> int:
+        return len(self._rows[cell].tries) if cell in self._rows else 0
+
     def take(self, tries: list[tuple[str, Try]]) -> None:
+        """Add tries to the table, and to the files that were asked for."""
         for cell, one in tries:
-            self._rows.setdefault(cell, Row(cell)).tries.append(one)
+            kept = Kept(cell, time.strftime("%Y-%m-%d"), one)
+            self._add(kept)
+            if self._tries:
+                with self._tries.open("ab") as file:
+                    file.write(msgspec.json.encode(kept) + b"\n")
             if not one.clean:
                 print(complaint(cell, one), flush=True)
-        if self._file:
-            minutes = (time.monotonic() - self._began) / 60
-            title = f"# The rollback matrix\n\n{self._command}, {time.strftime('%Y-%m-%d %H:%M')}, {minutes:.0f} min"
-            self._file.write_text(markdown(title, sorted(self._rows.values(), key=lambda row: row.name)))
+        if self._report:
+            title = f"# The rollback matrix\n\n`python -m tests.matrix`, {', '.join(sorted(self._dates))}"
+            rows = sorted(self._rows.values(), key=lambda row: row.name)
+            self._report.write_text(markdown(title, rows))
+
+    def _add(self, kept: Kept) -> None:
+        self._rows.setdefault(kept.cell, Row(kept.cell)).tries.append(kept.one)
+        self._dates.add(kept.at)
 
     def show(self) -> None:
         print(HEAD)

@@ -1,7 +1,8 @@
-"""What one process of the matrix carries out: tries of one kind, in scenes of their own."""
+"""What one process of the matrix carries out: tries in scenes of their own."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 import traceback
@@ -21,45 +22,48 @@ ALONE = "unreachable 10 s"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Tries of one kind in one scene: each strike so many times."""
+    """Strikes one after the other; each hits a scene of each of *kinds* at the same time."""
 
     platform: str
-    kind: Kind
+    kinds: tuple[Kind, ...]
     strikes: tuple[str, ...]
-    tries: int
     seed: str
 
     @property
     def alone(self) -> bool:
-        return self.kind.target == "node" or ALONE in self.strikes
-
-    def cell(self, name: str) -> str:
-        return f"{self.platform} {self.kind.name}: {name}"
+        return ALONE in self.strikes or any(kind.target == "node" for kind in self.kinds)
 
     def run(self) -> list[tuple[str, Try]]:
-        """Strike; what was not clean has spoiled its scene, and the rest gets a fresh one."""
+        """Strike; what was not clean has spoiled its scene, and the rest gets fresh ones."""
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")
-        left = [name for name in self.strikes for _ in range(self.tries)]
-        chance, done = random.Random(self.seed), []
+        left, chance = list(self.strikes), random.Random(self.seed)
+        done = list[tuple[str, Try]]()
         while left:
-            for name, one in self._in_a_scene(left, chance):
-                done.append((self.cell(name), one))
+            done += self._in_scenes(left, chance)
         return done
 
-    def _in_a_scene(self, left: list[str], chance: random.Random) -> Iterator[tuple[str, Try]]:
+    def _in_scenes(self, left: list[str], chance: random.Random) -> Iterator[tuple[str, Try]]:
         try:
-            with (
-                tempfile.TemporaryDirectory(prefix="squall-matrix-") as folder,
-                SCENES[self.platform][0](self.kind, Path(folder)) as scene,
-            ):
+            with contextlib.ExitStack() as stack:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="squall-matrix-"))
+                of_platform = SCENES[self.platform][0]
+                scenes = [
+                    stack.enter_context(of_platform(kind, Path(folder, kind.name))) for kind in self.kinds
+                ]
                 while left:
-                    one = strike(scene, left[0], chance)
-                    yield left.pop(0), one
-                    if not one.clean:
+                    tries = strike(scenes, left[0], chance)
+                    yield from self._cells(left.pop(0), tries)
+                    if not all(one.clean for one in tries):
                         return
         except Exception:  # whatever it is, it is one more line of the table
             if left:
-                yield (
-                    left.pop(0),
-                    Try(False, False, 0.0, "the try itself failed", traceback.format_exc()[-900:]),
-                )
+                broken = Try(False, False, 0.0, "the try itself failed", traceback.format_exc()[-900:])
+                yield from self._cells(left.pop(0), [broken] * len(self.kinds))
+
+    def _cells(self, name: str, tries: list[Try]) -> Iterator[tuple[str, Try]]:
+        for kind, one in zip(self.kinds, tries, strict=True):
+            yield cell_of(self.platform, kind, name), one
+
+
+def cell_of(platform: str, kind: Kind, name: str) -> str:
+    return f"{platform} {kind.name}: {name}"

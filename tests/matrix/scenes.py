@@ -66,6 +66,7 @@ class Scene:
         return run, [compile_act(use, bodies[name], 0, run=run) for name in window.instances]
 
     def _prepare(self) -> Prepared:
+        self.folder.mkdir(exist_ok=True)
         scenario = self.folder / "matrix.yaml"
         knobs = f", {self.kind.knobs}" if self.kind.knobs else ""
         scenario.write_text(

@@ -7,7 +7,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -22,6 +23,7 @@ FROZEN = 10.0  # seconds that an engine or an API server does not answer
 PATIENCE = 45.0
 LONGEST = 120.0  # of a rollback where helpers have to be waited for
 LOOKING = 0.01  # seconds between two looks at the target: each may be a process
+COARSER = 0.02  # of the time since the strike: looks are dear where several tries run at a time
 ASKING = 0.1  # seconds between two questions for helpers: an API has other things to do
 
 
@@ -37,10 +39,12 @@ class Cell(World):
         self.run, self.acts = scene.prepared()
         scene.aim(self.acts)
 
-    def begin(self) -> None:
+    def begin(self, until: str) -> bool:
+        """Let the run begin, and wait until it has said a word."""
         path = self.folder / "acts.json"
         path.write_bytes(msgspec.json.encode(self.acts))
         self.start(kind="acts", acts=str(path), hold=60.0, lease=1.0)
+        return self.wait_for(until, seconds=PATIENCE)
 
     def hurt(self) -> bool:
         if hurt := self.scene.hurt():
@@ -123,27 +127,33 @@ STRIKES: dict[str, Callable[[Cell], None]] = {
 }
 
 
-def strike(scene: Scene, name: str, chance: random.Random) -> Try:
-    """Hurt the scene, hit, wait until it is well, and say whether all is as it was before."""
-    with Cell(scene) as cell:
-        cell.begin()
+def strike(scenes: Sequence[Scene], name: str, chance: random.Random) -> list[Try]:
+    """Hurt all scenes, hit them together, wait until they are well, and say of each whether all is as it was before."""
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(scenes)) as pool:
+        cells = [stack.enter_context(Cell(scene)) for scene in scenes]
         early = chance.random() < SOME_BEFORE
-        if not cell.wait_for("injecting" if early else "injected", seconds=PATIENCE):
-            return cell.judged(0.0, "never started")  # its own runner rolls back then
+        begun = list(pool.map(lambda cell: cell.begin("injecting" if early else "injected"), cells))
         time.sleep(chance.uniform(0.0, INJECTING if early else MOMENTS))
-        phase = cell.phase()
-        cell.hurt()
-        began = time.monotonic()
-        try:
-            STRIKES[name](cell)
-        except AssertionError as error:
-            cell.rollback(seconds=LONGEST)
-            return Try(cell.harmed, False, float("inf"), phase, str(error))
-        took = well_for_good(cell, began)
-        if name != "runner SIGSTOP":
-            with contextlib.suppress(Exception):
-                cell.runner.wait(PATIENCE)
-        return cell.judged(took, phase)
+        return list(pool.map(lambda cell, well: hit(cell, name, well), cells, begun))
+
+
+def hit(cell: Cell, name: str, begun: bool) -> Try:
+    """Strike one cell, and judge what came of it."""
+    if not begun:
+        return cell.judged(0.0, "never started")  # its own runner rolls back then
+    phase = cell.phase()
+    cell.hurt()
+    began = time.monotonic()
+    try:
+        STRIKES[name](cell)
+    except AssertionError as error:
+        cell.rollback(seconds=LONGEST)
+        return Try(cell.harmed, False, float("inf"), phase, str(error))
+    took = well_for_good(cell, began)
+    if name != "runner SIGSTOP":
+        with contextlib.suppress(Exception):
+            cell.runner.wait(PATIENCE)
+    return cell.judged(took, phase)
 
 
 def well_for_good(cell: Cell, began: float) -> float:
@@ -154,5 +164,5 @@ def well_for_good(cell: Cell, began: float) -> float:
             if not cell.helpers():
                 break
             ask_at = time.monotonic() + ASKING
-        time.sleep(LOOKING)
+        time.sleep(max(LOOKING, COARSER * (now - began)))
     return max(0.0, cell.hurt_at - began)

@@ -28,8 +28,8 @@ def test_whoever_is_struck_the_target_is_as_before(engine, image, request, tmp_p
         request.getfixturevalue("cluster")
     chosen = next(each for each in (KUBERNETES if scene_of is OnKubernetes else DOCKER) if each.name == kind)
     with scene_of(chosen, tmp_path) as scene:
-        tries = [strike(scene, name, random.Random(7))]
+        tries = strike([scene], name, random.Random(7))
         while not tries[-1].landed and len(tries) < 3:
-            tries.append(strike(scene, name, random.Random(len(tries))))
+            tries += strike([scene], name, random.Random(len(tries)))
     assert all(each.clean for each in tries), tries
     assert any(each.landed for each in tries), "no harm landed: nothing was shown"

@@ -121,14 +121,8 @@ class Mini:
             guardian.beat()
 
     def live(self, guardian: GuardianClient) -> None:
-        start = self.start(guardian)
-        guardian.arm(start).result(PATIENCE)
-        guardian.inject(start.id).result(PATIENCE)
-        until = clock.now() + PATIENCE
-        while (
-            self.how.get("kind") == "link" and not (self.folder / "control").exists() and clock.now() < until
-        ):
-            time.sleep(0.005)  # the proxy is coming up
+        if not self.given:
+            self.have_started(guardian)
         say("started")
         if other := self.how.get(
             "other"
@@ -157,6 +151,17 @@ class Mini:
             say("undoing")
             guardian.undo(act.id).result(patience)
             say("undone")
+
+    def have_started(self, guardian: GuardianClient) -> None:
+        """Let the guardian start what the run starts itself."""
+        start = self.start(guardian)
+        guardian.arm(start).result(PATIENCE)
+        guardian.inject(start.id).result(PATIENCE)
+        until = clock.now() + PATIENCE
+        while (
+            self.how.get("kind") == "link" and not (self.folder / "control").exists() and clock.now() < until
+        ):
+            time.sleep(0.005)  # the proxy is coming up
 
     def waited(self, doing: Future, patience: float) -> bool:
         """Wait until it is done; False where somebody asks to undo meanwhile: that waits for nothing."""

@@ -85,9 +85,9 @@ def both_killed(cell: Cell) -> None:
     cell.runner.wait()
     if all(act.expiry for act in cell.acts):
         until = time.monotonic() + LEASE + 3.0
-        while cell.hurt() and time.monotonic() < until:
-            time.sleep(0.01)
-        if cell.hurt():
+        while (hurt := cell.hurt()) and time.monotonic() < until:
+            time.sleep(LOOKING)
+        if hurt:  # that very look: harm on its way may land after it, and be undone as soon
             raise AssertionError("nobody undid it by himself")
     cell.rollback(seconds=LONGEST)
 

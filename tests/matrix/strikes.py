@@ -148,7 +148,7 @@ def hit(cell: Cell, name: str, begun: bool) -> Try:
         STRIKES[name](cell)
     except AssertionError as error:
         cell.rollback(seconds=LONGEST)
-        return Try(cell.harmed, False, float("inf"), phase, str(error))
+        return Try(cell.harmed, False, time.monotonic() - began, phase, str(error))
     took = well_for_good(cell, began)
     if name != "runner SIGSTOP":
         with contextlib.suppress(Exception):

@@ -257,6 +257,8 @@ BAD = {
     "no comparison": in_scenario("  - p95 < 150ms", "  @@- p95 150ms", "150ms stands where"),
     "a single =": in_scenario("  - p95 < 150ms", "  @@- p95 = 150ms", "write =="),
     "a bound without unit": in_scenario("  - p95 < 150ms", "  @@- p95 < 150", '"150" has no unit; write 150ms'),
+    "a bare recovery": in_scenario("- after kill-one: recovery < 10s", "@@- after kill-one: recovery < 5", '"5" has no unit; write 5s'),
+    "a bare window": in_scenario("  - p95 < 150ms", "  @@- p95 < 150ms over 10", '"10" has no unit; write 10s'),
     "a bound of another kind": in_scenario("  - p95 < 150ms", "  @@- p95 < 15%", '"15%" is not a duration'),
     "a share in seconds": in_scenario("  - error_rate < 1%", "  @@- error_rate < 1s", '"1s" is not a share'),
     "a bound 256Mi": in_scenario("rss < 256MiB", "@@rss < 256Mi", "256MiB"),

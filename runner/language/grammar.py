@@ -121,7 +121,8 @@ def _bound(reader: Text, term: Term) -> Bound:
     own = bool(term.of) and term.name not in KIND_OF_OBJECTIVE  # its unit is checked with the references
     if kind is None or own:
         kind = _read(reader, units.kind_of, text)
-    return Bound(value=reader.quantity(kind, text), text=text)
+    latency = kind == "duration" and term.name != "recovery" and "." not in text
+    return Bound(value=reader.quantity(kind, text, likely="ms" if latency else ""), text=text)
 
 
 def _read(reader: Text, how: Callable[[str], _T], text: str, what: str = "") -> _T:

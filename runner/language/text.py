@@ -38,10 +38,10 @@ class Text:
         """What is not read yet."""
         return self.text[self.position :].strip()
 
-    def quantity(self, kind: str, text: str) -> float:
-        """Read *text* as a quantity of *kind*. Raises Mistake."""
+    def quantity(self, kind: str, text: str, *, likely: str = "") -> float:
+        """Read *text* as a quantity of *kind*; *likely* is the unit proposed to a bare number. Raises Mistake."""
         try:
-            return units.parse(kind, text, likely="ms" if kind == "duration" and "." not in text else "")
+            return units.parse(kind, text, likely=likely)
         except units.QuantityError as error:
             raise self.refuse(str(error)) from None
 

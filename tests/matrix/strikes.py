@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import msgspec
 
@@ -20,6 +20,7 @@ MOMENTS = 0.3  # seconds after the injection within which a strike falls
 SOME_BEFORE = 0.25  # share of the strikes that fall while it is being injected, within this many seconds
 INJECTING = 1.5
 FROZEN = 10.0  # seconds that an engine or an API server does not answer
+RESTARTING = 2.0
 PATIENCE = 45.0
 LONGEST = 120.0  # of a rollback where helpers have to be waited for
 LOOKING = 0.01  # seconds between two looks at the target: each may be a process
@@ -102,8 +103,12 @@ def helper_deleted(cell: Cell) -> None:
 
 def target_restarted(cell: Cell) -> None:
     """The target begins a new life of its own; later the runner is asked to undo."""
-    cell.scene.engine.api.restart(cell.scene.any_container(), timeout=0)
-    os.kill(cell.runner.pid, signal.SIGTERM)
+    container = cell.scene.any_container()
+    with ThreadPoolExecutor(1) as pool:
+        restarting = pool.submit(cell.scene.engine.api.restart, container, timeout=0)
+        wait([restarting], RESTARTING)  # one that is frozen does not end before it is thawed
+        os.kill(cell.runner.pid, signal.SIGTERM)
+        restarting.result()
 
 
 def unreachable(cell: Cell) -> None:

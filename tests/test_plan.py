@@ -4,6 +4,7 @@ import pytest
 
 from runner.errors import Mistake
 from runner.language import read_environment, read_scenario
+from runner.planning.outliving import container
 from runner.planning.plan import timed_stages, work_out
 from runner.targets import instance_names
 
@@ -112,3 +113,31 @@ def test_what_a_run_would_execute_is_listed(plan):
 def test_stages_follow_one_another_from_the_beginning(plan):
     made = plan("  a: {kind: pause, target: web, pick: 1, for: 1s}")
     assert timed_stages(made.scenario.loads[0], begins=10) == [(10, 14, 1, 9), (14, None, 9, 9)]
+
+
+OUTERMOST = {"pid": "4026531836", "cgroup": "4026531835"}
+ID = "3039e6859db4" + "0" * 52
+
+
+@pytest.mark.parametrize(
+    ("pid", "cgroup", "first", "path", "said"),
+    [
+        (OUTERMOST["pid"], OUTERMOST["cgroup"], "systemd", "0::/user.slice/session-3.scope", ""),
+        (OUTERMOST["pid"], OUTERMOST["cgroup"], "process_api", "0::/", ""),
+        ("4026532300", "4026532301", "systemd", "0::/user.slice", ""),  # LXC, WSL: a machine of its own
+        ("4026532300", "4026532301", "squall", "0::/", "that ends with its process 1 (squall)"),
+        ("4026532300", OUTERMOST["cgroup"], "sh", f"0::/docker/{ID}", "that ends with its process 1 (sh)"),
+        (OUTERMOST["pid"], "4026532301", "systemd", "0::/", "that ends with its cgroup"),  # --pid=host
+        (OUTERMOST["pid"], OUTERMOST["cgroup"], "systemd", f"4:memory:/docker/{ID}", "that ends with its cgroup"),
+    ],
+)  # fmt: skip
+def test_who_ends_with_a_container_is_told_by_its_namespaces_and_its_cgroup(
+    tmp_path, pid, cgroup, first, path, said
+):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/comm").write_text(f"{first}\n")
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to(f"pid:[{pid}]")
+    (tmp_path / "self/ns/cgroup").symlink_to(f"cgroup:[{cgroup}]")
+    (tmp_path / "self/cgroup").write_text(f"{path}\n")
+    assert container(tmp_path) == said

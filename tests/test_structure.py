@@ -62,6 +62,7 @@ LEVELS = [
         "running.drawing",
         "planning.scouting",
         "planning.clearance",
+        "planning.outliving",
         "planning.neighbours",
     },
     {"running.conductor", "running.leftovers", "planning.preparation"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runner.remote.kubernetes import ClusterClient
 from runner.targets.elsewhere import resolve
 from runner.targets.lineup import Lineup, Whereabouts
 from tests.cluster_parts import container, deployment, namespace, network, pods, until
+from tests.runs import SQUALL, Workplace
 
 
 @pytest.fixture
@@ -93,6 +95,36 @@ def test_containers_are_found_by_name_and_as_a_service_of_a_compose_project(engi
         assert names(resolve(environment, "one")) == [("one.0", mark)]
         assert names(resolve(environment, "api")) == [("api.0", mark)]
         assert len(resolve(environment, "all")) == 2
+
+
+CONTAINED = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]  # as a CI job's container has it
+
+
+def test_what_nobody_would_undo_after_the_end_of_the_job_is_refused_and_the_rest_is_not(
+    engine, mark, tmp_path
+):
+    place = Workplace(tmp_path)
+    place.environment.write_text(f"targets: {{web: {{docker: {{name: {mark}}}}}}}\n")
+
+    def squall(*words, within=()):
+        argv = [*within, *SQUALL, *map(str, words), "--env", str(place.environment)]
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=place.variables, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    kill, lost = tmp_path / "kill.yaml", tmp_path / "lost.yaml"
+    kill.write_text("before: 1s\nafter: 1s\nfaults:\n  a: {kind: kill, target: web, for: 1s}\n")
+    lost.write_text(kill.read_text().replace("for: 1s", "for: 1s, restart: never"))
+    with container(engine, name=mark) as made:
+        assert squall("plan", kill)[0] == 0
+        assert squall("plan", lost, within=CONTAINED)[0] == 0
+        for verb in ("plan", "run"):
+            code, said = squall(verb, kill, within=CONTAINED)
+            assert (code, said.count("\n")) == (2, 1), said
+            assert "kill.yaml:4: faults.a: kill on web.0 has no end of its own" in said
+        made.reload()
+        assert made.status == "running"
 
 
 def test_a_selection_of_nobody_is_refused_with_what_to_do(engine, here, mark):

@@ -20,6 +20,7 @@ from runner.language.document import read_document
 from runner.load.client import classes_in
 from runner.operations.record import Identity, Spawn
 from runner.plan_record import Harm, Plan
+from runner.planning.outliving import refuse_without_end
 from runner.planning.plan import work_out
 from runner.planning.scouting import cleared, drafted, left_standing, scout, with_facts
 from runner.running.acts import compile_act
@@ -73,6 +74,8 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
     run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     plan = work_out(scenario, environment, instances, run=run, bodies=lineup.bodies())
     drafts = drafted(plan, scouted.instances)
+    if not calm:
+        refuse_without_end(drafts)
     clearance = cleared(drafts)
     standing, unread = left_standing(plan, drafts, scouted.instances)
     lineup = Lineup(processes, with_facts(drafts, scouted.instances))

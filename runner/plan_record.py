@@ -91,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageWindow, ...]
     harms: tuple[Harm, ...] = ()
     instances: dict[str, tuple[str, ...]] = {}  # target -> instance names
+    touches: tuple[str, ...] = ()  # names of all instances that its faults touch, picked or hit with those
     known_as: dict[str, str] = {}  # instance name -> the container's, pod's or node's own name
     leaves: tuple[str, ...] = ()  # what each fault would leave standing, one line each
     acts_as: tuple[str, ...] = ()  # engines and clusters this touches, and as whom

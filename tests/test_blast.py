@@ -15,10 +15,12 @@ from runner.faults.record import Instance, Pod
 from runner.faults.workloads import Restart, Scale
 from runner.language import read_environment, read_scenario
 from runner.places import Cluster, Engine, Post
+from runner.plan_record import Harm
 from runner.planning.blast import Budget, Front, Surroundings, leaves
 from runner.planning.permissions import rights
 from runner.planning.plan import work_out
 from runner.planning.scouting import made_up
+from runner.running.acts import compile_act
 from runner.targets import lineup
 from runner.targets.lineup import Lineup, Whereabouts
 
@@ -162,6 +164,42 @@ def test_a_whole_way_may_be_hurt_where_only_a_share_of_the_instances_may(plan):
     bodies = [*THREE, *(pod(f"way.{number}", platform="wire") for number in range(3))]
     limits = "limits: {pick: 30%, ready: 2}"
     assert len(plan("a: {kind: blackhole, target: way, for: 5s}", limits, bodies).windows[0].instances) == 3
+
+
+def promised(made, *bodies):
+    """What the last line of a plan says, with the acts of its faults compiled."""
+    known = {body.name: made_up(body) for body in bodies}
+    windows = {window.fault: window for window in made.windows}
+    harms = tuple(
+        Harm(fault=use.name, does="", acts=tuple(
+            compile_act(use, known[name], 0, run="r") for name in windows[use.name].instances))
+        for use in made.scenario.faults
+    )  # fmt: skip
+    *_, last = described(msgspec.structs.replace(made, harms=harms))
+    return last
+
+
+WAYS_TO_TOUCH = [
+    ("a: {kind: restart, target: web, pick: [web.0], for: 2s}", "Touches 3 of 4 instances (web.0, web.1, web.2), each",
+     "the undo begins within 2 s even if this terminal dies, and of a waits up to 60s for"),
+    ("a: {kind: drain, target: nodes, for: 2s}",
+     "Touches 2 of 4 instances (web.0, nodes.0) and what else runs on its nodes, each", "of a waits up to 30s for"),
+    ("a: {kind: kill, target: web, pick: [web.1], for: 2s}", "Touches 1 of 4 instances (web.1), each", "of a waits up to 60s for"),
+    ("a: {kind: kill, target: web, pick: [web.1], restart: never, for: 2s}", "Touches 1 of 4 instances (web.1), each",
+     "undone within 2 s even if this terminal dies."),
+    ("a: {kind: pause, target: web, pick: [web.1], for: 2s, follow: true}",
+     "Touches 1 of 4 instances (web.1) and those that come meanwhile, each", "the helpers there undo 5s after they last heard of us"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "whom", "when"), WAYS_TO_TOUCH)
+def test_the_last_line_counts_whom_is_touched_and_promises_no_undo_sooner_than_it_comes(
+    plan, fault, whom, when
+):
+    bodies = [*THREE, node("nodes.0")]
+    last = promised(plan(fault, bodies=bodies), *bodies)
+    assert last.startswith(whom)
+    assert when in last
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------

@@ -11,9 +11,20 @@ import msgspec
 from runner.cli.options import environment_option, settings_of, settings_option
 from runner.cli.proving import proving
 from runner.halts.meaning import meaning_of
-from runner.operations.record import Act, Afar, AfarGone, Await, CheckAfar, Operation
+from runner.operations.record import (
+    Act,
+    Afar,
+    AfarGone,
+    Await,
+    CheckAfar,
+    DockerCall,
+    KubeCall,
+    Operation,
+    Run,
+)
 from runner.places import Post
 from runner.plan_record import Plan
+from runner.planning.blast import empties
 from runner.planning.earlier import earlier
 from runner.planning.permissions import posts
 from runner.planning.preparation import prepare, slug
@@ -195,15 +206,43 @@ def _evidence(plan: Plan) -> Iterator[str]:
 def _promise(plan: Plan) -> str:
     if not plan.windows:
         return "Touches nothing but its own load."
-    touched = sorted({name for window in plan.windows for name in window.instances})
     everyone = sum(len(names) for names in plan.instances.values())
     longest = max(window.end - window.start for window in plan.windows)
-    lease = max(
-        (each.lease for harm in plan.harms for act in harm.acts for each in act.do if isinstance(each, Afar)),
-        default=0.0,
-    )
-    there = f", and by the helpers there {lease:g}s after they last heard of us" if lease else ""
+    acts = [act for harm in plan.harms for act in harm.acts]
+    lease = max((each.lease for act in acts for each in act.do if isinstance(each, Afar)), default=0.0)
+    there = f"; the helpers there undo {lease:g}s after they last heard of us, at the latest" if lease else ""
     return (
-        f"Touches {len(touched)} of {everyone} instances ({', '.join(touched)}), each for at most {longest:g}s;"
-        f" undone within 2 s even if this terminal dies{there}."
+        f"Touches {len(plan.touches)} of {everyone} instances ({', '.join(plan.touches)}){_more(plan)},"
+        f" each for at most {longest:g}s; {_undone(acts)}{there}."
     )
+
+
+def _more(plan: Plan) -> str:
+    """Whom a plan cannot name: who comes later, and the pods of nobody's target."""
+    uses = plan.scenario.faults
+    nodes = " and what else runs on its nodes" if any(empties(use.fault) for use in uses) else ""
+    follows = any(use.follow and use.fault.recovers_from == "undo" for use in uses)
+    return nodes + (" and those that come meanwhile" if follows else "")
+
+
+def _undone(acts: list[Act]) -> str:
+    slow = {
+        act.fault: most for act in acts if (most := max((_wait(act, each) for each in act.undo), default=0))
+    }
+    if not slow:
+        return "undone within 2 s even if this terminal dies"
+    return (
+        f"the undo begins within 2 s even if this terminal dies, and of {', '.join(slow)} waits up to"
+        f" {max(slow.values()):g}s for an engine, a cluster or a command"
+    )
+
+
+def _wait(act: Act, operation: Operation) -> float:
+    """Seconds that an operation of an undo may wait for somebody else's answer."""
+    match operation:
+        case Await(within=seconds) | Run(timeout=seconds):
+            return seconds
+        case AfarGone() | DockerCall() | KubeCall():
+            return act.deadline
+        case _:
+            return 0.0

@@ -53,7 +53,7 @@ def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]
     """The identities that a fault on *names* strikes: of a node that is emptied the pods on it too, of a way nobody."""
     names = [name for name in names if name not in bodies or bodies[name].platform != "wire"]
     hit = {identity(name, bodies) for name in names}
-    if _empties(fault):
+    if empties(fault):
         nodes = {pod.node for name in names if name in bodies and (pod := bodies[name].pod)}
         hit |= {
             identity(name, bodies) for name, body in bodies.items() if body.pod and body.pod.node in nodes
@@ -61,7 +61,24 @@ def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]
     return frozenset(hit)
 
 
-def _empties(fault: Fault) -> bool:
+def touched(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
+    """The names of all that a fault on *names* touches: whom it strikes, and of a workload every pod."""
+    names = frozenset(names)
+    hit = struck(fault, names, bodies)
+    owners = {_owner(bodies[name]) for name in names if name in bodies} - {""} if fault.of_workload else set()
+    return names | {
+        name
+        for name, body in bodies.items()
+        if body.platform != "wire" and (identity(name, bodies) in hit or _owner(body) in owners)
+    }
+
+
+def _owner(body: Instance) -> str:
+    return body.pod.workload_uid if body.pod else ""
+
+
+def empties(fault: Fault) -> bool:
+    """Say whether it drives the pods off a node, those of no target too."""
     kind = str(fault.__struct_config__.tag)
     return kind == "drain" or (kind == "taint" and getattr(fault, "effect", "") == "NoExecute")
 

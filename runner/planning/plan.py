@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runner.errors import Mistake, Refused
 from runner.faults.record import Instance
 from runner.plan_record import Harm, Plan, StageWindow, Window
-from runner.planning.blast import Bodies, Instances, identity
+from runner.planning.blast import Bodies, Instances, identity, touched
 from runner.planning.limits import refuse_beyond_limits, refuse_beyond_time
 from runner.scenario import Anchor, Environment, FaultUse, Load, Scenario
 from runner.targets.choice import choose
@@ -49,6 +49,7 @@ def work_out(
         stages=tuple(_closed(stages, ends)),
         harms=harms,
         instances=dict(instances),
+        touches=tuple(_touches(scenario, windows, instances, bodies)),
         known_as={name: body.known_as for name, body in bodies.items() if body.known_as},
         faults_end=faults_end,
         ends=ends,
@@ -104,6 +105,14 @@ def _chosen(use: FaultUse, instances: Instances, bodies: Bodies) -> tuple[str, .
     for name in names:
         first.setdefault(_subject(use, name, bodies), name)
     return tuple(first.values())
+
+
+def _touches(
+    scenario: Scenario, windows: Iterable[Window], instances: Instances, bodies: Bodies
+) -> Iterator[str]:
+    faults = {use.name: use.fault for use in scenario.faults}
+    hit = {name for each in windows for name in touched(faults[each.fault], each.instances, bodies)}
+    yield from (name for names in instances.values() for name in names if name in hit)
 
 
 class _Times:

@@ -3,6 +3,7 @@
 * SquallError
   + Refused            exit 2: nothing was touched; says what, where (file, line) and what to do
     - Mistake          the user's file is wrong; carries its place
+    - NobodyThere      a target has no instance that runs
   + GuardianLost       the guardian died or fell silent; a rollback has to heal
   + OperationFailed    one operation on a target raised; what raised may still have happened
     - OutOfReach       an effect that was held cannot be seen nor renewed any more
@@ -40,6 +41,10 @@ class Mistake(Refused):
     def __init__(self, place: Place, path: str, what: str) -> None:
         self.place, self.path, self.what = place, path, what
         super().__init__(f"{place}: {path}: {what}" if path else f"{place}: {what}")
+
+
+class NobodyThere(Refused):
+    """Who was asked for is not there: whoever could say so was asked, and said it."""
 
 
 class GuardianLost(SquallError):

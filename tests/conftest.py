@@ -18,7 +18,7 @@ pytest_plugins = ["pytester", "tests.cluster_parts"]
 
 _OUTER = "SQUALL_TEST_STATE"
 ELSEWHERE = {  # files that share the engine and the cluster, or boot another kernel: one after the other; and those of the last line
-    "test_cluster_parts.py", "test_faults_afar.py", "test_faults_cluster.py", "test_faults_posted.py", "test_fingerprints.py",
+    "test_bystander_elsewhere.py", "test_cluster_parts.py", "test_faults_afar.py", "test_faults_cluster.py", "test_faults_posted.py", "test_fingerprints.py",
     "test_helper_docker.py", "test_helper_kubernetes.py", "test_indicators_elsewhere.py", "test_indicators_lives.py",
     "test_leftovers_elsewhere.py",
     "test_matrix.py", "test_network_faults.py", "test_rbac.py", "test_remote_docker.py", "test_remote_kubernetes.py",

@@ -45,3 +45,4 @@ def test_nobody_whom_another_fault_touches_is_a_control_and_a_fault_of_a_workloa
     assert controls(use(), names, frozenset({"shop.0"})) == ("shop.1", "shop.2")
     assert controls(use("command", do=("true",), undo=("true",)), names, frozenset()) == ()
     assert controls(use("restart"), names, frozenset()) == ()
+    assert controls(use("disk_fill", share=0.5), names, frozenset()) == ()

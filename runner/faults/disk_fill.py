@@ -22,6 +22,7 @@ class DiskFill(Fault, frozen=True, kw_only=True, tag="disk_fill"):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
     property: ClassVar[str] = "disk"
+    spreads: ClassVar[bool] = True
 
     share: Share
     folder: str = "/tmp"  # noqa: S108 - in the target, and nothing is named there

@@ -85,6 +85,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         False  # hurts what owns the pods (a Deployment), once, however many are picked
     )
 
+    spreads: ClassVar[bool] = False  # others feel it too, where they share what is hurt: nobody is a control
+
     def unsuited(self, platform: str) -> str:
         """Say why these knobs cannot be had on *platform*, though the kind can; empty: they can. For the plan."""
         del platform

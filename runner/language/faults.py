@@ -55,7 +55,7 @@ def _fault(written: Written, name: str, environment: Environment) -> FaultUse:
         duration=_duration(written, shape, word),
         every=shape.every,
         times=_times(entries, shape),
-        follow=_follow(entries, shape, spec, environment),
+        follow=_follow(entries, shape, fault, spec, environment),
         place=written.key.place if written.key else written.place,
     )
 
@@ -116,13 +116,17 @@ def platform_of(spec: TargetSpec) -> str:
 
 
 def _follow(
-    entries: dict[str, Written], shape: FaultShape, spec: TargetSpec, environment: Environment
+    entries: dict[str, Written], shape: FaultShape, fault: Fault, spec: TargetSpec, environment: Environment
 ) -> bool:
     """Whether newcomers are hurt too: only a cluster makes them by itself."""
     source = environment.targets[spec.wire.source] if spec.wire is not None else spec
     if shape.follow and platform_of(source) != "pod":
         entries["follow"].refuse_key(
             f"only pods come by themselves, and target {spec.name} has none; remove it"
+        )
+    if shape.follow and fault.of_workload:
+        entries["follow"].refuse_key(
+            f"{fault.__struct_config__.tag} is done to the workload, whichever pods it has; remove it"
         )
     return shape.follow
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -160,7 +160,10 @@ def left_standing(plan: Plan, drafts: list[Draft], instances: Found) -> tuple[li
 
 
 def with_facts(drafts: list[Draft], instances: Found) -> Found:
-    """Let helpers look at the instances whose faults need it: one on each engine or node; they only read."""
+    """Let helpers look at the instances whose faults need it, and at others that are to show that they stay spared.
+
+    One helper on each engine or node; they only read.
+    """
     wanted = {
         draft.body.name: draft.body
         for draft in drafts
@@ -168,8 +171,17 @@ def with_facts(drafts: list[Draft], instances: Found) -> Found:
     }
     if not wanted:
         return instances
-    seen = _looked_at(wanted.values())
+    seen = _looked_at([*wanted.values(), *_beside(wanted, instances)])
     return {target: tuple(seen.get(one.name, one) for one in found) for target, found in instances.items()}
+
+
+def _beside(wanted: Mapping[str, Instance], instances: Found) -> Iterator[Instance]:
+    """Others of the targets that are hurt: those where somebody looks anyway, or else one."""
+    nodes = {_node(body) for body in wanted.values()}
+    for found in instances.values():
+        others = [one for one in found if one.name not in wanted and one.post is not None]
+        if len(others) < len(found):
+            yield from [one for one in others if _node(one) in nodes] or others[:1]
 
 
 def made_up(body: Instance) -> Instance:

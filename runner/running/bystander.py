@@ -70,7 +70,7 @@ class Bystander(threading.Thread):
 
 def controls(use: FaultUse, names: tuple[str, ...], touched: frozenset[str]) -> tuple[str, ...]:
     """Who of a target's *names* can tell that a fault stays where it belongs: nobody that any fault touches meanwhile."""
-    if use.fault.executes or use.fault.of_workload:
+    if use.fault.executes or use.fault.of_workload or use.fault.spreads:
         return ()
     return tuple(name for name in names if name not in touched)
 

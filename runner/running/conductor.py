@@ -172,6 +172,7 @@ class Conductor:
             zero=self.anchor.monotonic + zero,
             guardian=guardian,
             victims=self._victims,
+            limits=self.plan.environment.limits,
             record=self.timeline.add,
             brake=self.brake,
             decider=self.decider,

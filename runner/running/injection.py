@@ -18,8 +18,8 @@ from runner.running.acts import compile_act
 from runner.running.brake import Brake, Halted
 from runner.running.bystander import Bystander, controls
 from runner.running.decider import Decider
-from runner.scenario import FaultUse
-from runner.timeline import Cause, Escaped, Event, HaltPulled
+from runner.scenario import FaultUse, Limits
+from runner.timeline import Cause, Control, Escaped, Event, HaltPulled
 
 T = TypeVar("T")
 
@@ -77,6 +77,7 @@ class Injection(threading.Thread):
         zero: float,
         guardian: GuardianClient,
         victims: Finder,
+        limits: Limits,
         record: Callable[[Event], object],
         brake: Brake,
         decider: Decider,
@@ -89,7 +90,7 @@ class Injection(threading.Thread):
         self.follows: Follows | None = None
         self.ahead, self._decider = False, decider
         self._guardian, self._victims, self._brake, self._at = guardian, victims, brake, at
-        self._record = record
+        self._record, self._limits = record, limits
 
     def run(self) -> None:
         try:
@@ -147,21 +148,33 @@ class Injection(threading.Thread):
             self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
 
     def _control(self) -> Bystander | None:
-        """Prepare to read one that is not to be hurt, as it is before; None where there is none or it is not there."""
+        """Prepare to read one that is not to be hurt; None where there is none, or none can be read: that is recorded."""
+        problem = ""
         for name in self._controls:
             try:
                 instance = self._victims.instance(name)
                 return Bystander(
                     self._use, self._window, instance, run=self._of, at=self._at, record=self._record
                 )
-            except (OperationFailed, Refused):
-                continue
+            except (OperationFailed, Refused) as error:
+                problem = str(error)
+        if problem:
+            self._record(
+                Control(
+                    at=self._at(),
+                    fault=self._window.fault,
+                    occurrence=self._window.occurrence,
+                    instance=self._controls[-1],
+                    leaked=None,
+                    evidence=problem,
+                )
+            )
         return None
 
     @property
     def _lasts(self) -> bool:
-        """Say whether who comes later escapes; nobody escapes a kill, and who comes then is its undo."""
-        return self._use.fault.recovers_from == "undo"
+        """Say whether who comes later escapes: not a kill, whose undo it is, nor what its owner was told to do."""
+        return self._use.fault.recovers_from == "undo" and not self._use.fault.of_workload
 
     def _hurt(self, instances: Iterable[Instance]) -> list[Act]:
         acts = [compile_act(self._use, each, self._window.occurrence, run=self._of) for each in instances]
@@ -181,21 +194,35 @@ class Injection(threading.Thread):
             self.ahead |= decided
             over = decided or clock.now() >= ends
             came = self._newcomers(known) if self._lasts else {}
-            if came and follows and not over:
-                acts += self._hurt(came.values())
-            if came:
-                names = tuple(each.name for each in came.values())
-                self._record(
-                    Escaped(
-                        at=self._at(),
-                        fault=self._use.name,
-                        occurrence=self._window.occurrence,
-                        instances=names,
-                        joined=follows and not over,
-                    )
-                )
+            joined = self._within_limits(came, acts) if follows and not over else []
+            acts += self._hurt(joined)
+            self._came(joined, joined=True)
+            self._came([each for each in came.values() if each not in joined], joined=False)
             if over:
                 return acts
+
+    def _within_limits(self, came: Mapping[str, Instance], hurt: Sequence[Act]) -> list[Instance]:
+        """Those of *came* that may be hurt too: as many as the environment allows of all that are there and ready."""
+        present = self._victims.present(self._use.target).values() if came else ()
+        ready = sum(one.ready for one in present)
+        taken = {act.instance for act in hurt} | set(self._window.instances)
+        living = sum(one.name in taken for one in present)
+        most = len(came) if self._limits.pick is None else int(self._limits.pick * ready + 1e-9) - living
+        left = len(came) if self._limits.ready is None else ready - living - self._limits.ready
+        return list(came.values())[: max(0, min(most, left))]
+
+    def _came(self, instances: Sequence[Instance], *, joined: bool) -> None:
+        """Put on record who came while it lasted."""
+        if instances:
+            self._record(
+                Escaped(
+                    at=self._at(),
+                    fault=self._use.name,
+                    occurrence=self._window.occurrence,
+                    instances=tuple(each.name for each in instances),
+                    joined=joined,
+                )
+            )
 
     def _newcomers(self, known: set[str]) -> dict[str, Instance]:
         """Who lives now and was not known; known from now on."""
@@ -235,6 +262,7 @@ def inject_all(
     zero: float,
     guardian: GuardianClient,
     victims: Finder,
+    limits: Limits,
     record: Callable[[Event], object],
     brake: Brake,
     decider: Decider,
@@ -260,6 +288,7 @@ def inject_all(
             zero=zero,
             guardian=guardian,
             victims=victims,
+            limits=limits,
             record=record,
             brake=brake,
             decider=decider,

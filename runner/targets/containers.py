@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from runner.errors import Refused
+from runner.errors import NobodyThere, Refused
 from runner.faults.record import Instance
 from runner.places import Post
 from runner.remote.docker import ApiError, EngineClient
@@ -31,7 +31,7 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     found = [_inspected(client, spec)] if spec.docker.name else _listed(client, spec.docker)
     running = [one for one in found if one["State"]["Running"] and HELPER_LABEL not in _labels(one)]
     if not running:
-        raise Refused(_nobody(client, spec, found))
+        raise NobodyThere(_nobody(client, spec, found))
     running.sort(key=lambda one: (one["Created"].rstrip("Z"), one["Name"]))
     return [_instance(spec, index, one, helper or Helper()) for index, one in enumerate(running)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from runner import clock
-from runner.errors import OperationFailed, Refused
+from runner.errors import NobodyThere, OperationFailed, Refused
 from runner.faults.record import Instance
 from runner.operations.record import Identity
 from runner.scenario import Environment
@@ -61,6 +61,8 @@ class Whereabouts:
         if clock.now() - at > FRESH:
             try:
                 found = resolve(self._environment, target)
+            except NobodyThere:
+                found = []
             except Refused as error:
                 raise OperationFailed(str(error)) from error
             self._seen[target] = clock.now(), found
@@ -110,8 +112,8 @@ class _Room:
         )
 
     def _like(self, one: Instance) -> Instance:
-        """Prefer a neighbour on the same node: it has the same kernel."""
-        everyone = list(self._planned.values())
+        """Prefer a neighbour on the same node, which has the same kernel, of those that were looked at."""
+        everyone = sorted(self._planned.values(), key=lambda each: not each.kernel)
         node = one.pod.node if one.pod else ""
         return next((each for each in everyone if each.pod and each.pod.node == node), everyone[0])
 

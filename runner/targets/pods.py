@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runner.errors import Refused
+from runner.errors import NobodyThere, Refused
 from runner.faults.record import Instance, Pod
 from runner.places import Post
 from runner.remote.kubernetes import ApiError, ClusterClient
@@ -32,7 +32,7 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     found = _selected(client, spec, owners)
     running = [(pod, container) for pod in found if (container := _running(pod, spec.kubernetes.container))]
     if not running:
-        raise Refused(_nobody(spec, found))
+        raise NobodyThere(_nobody(spec, found))
     running.sort(key=lambda each: (each[0]["metadata"]["creationTimestamp"], each[0]["metadata"]["name"]))
     return [
         _instance(spec, index, pod, container, owners=owners, helper=helper or Helper())

@@ -89,6 +89,11 @@ def _with_others(
     said = [f"{len(joined)} came later and joined it"] if joined else []
     said += [f"{len(escaped)} came later and escaped it: {', '.join(escaped)}"] if escaped else []
     said += [f"{', '.join(spared)} was left alone"] if spared else []
+    said += [
+        f"whether {one.instance} was left alone cannot be told: {one.evidence}"
+        for one in seen
+        if one.leaked is None
+    ]
     return msgspec.structs.replace(
         report,
         known_as=names if any(names) else (),

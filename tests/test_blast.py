@@ -7,7 +7,7 @@ import pytest
 
 from runner.cli.planning import described
 from runner.cli.possible import Here, sample, table
-from runner.errors import Mistake, OperationFailed
+from runner.errors import Mistake, NobodyThere, OperationFailed
 from runner.faults import KINDS
 from runner.faults.kill import Kill
 from runner.faults.nodes import DrainNode
@@ -303,4 +303,26 @@ def test_a_newcomer_is_taken_to_be_like_a_neighbour_on_its_node(monkeypatch):
     assert sorted(one.name for one in whereabouts.present("web").values()) == ["web.0", "web.1", "web.2"]
     seen.append([pod("web.1", node="n2")])
     with pytest.raises(OperationFailed, match=r"web\.0 \(pod-web\.0\) is gone"):
+        whereabouts.instance("web", "web.0")
+
+
+def test_a_newcomer_is_taken_to_be_like_one_that_was_looked_at(monkeypatch):
+    known = [pod("web.0"), msgspec.structs.replace(pod("web.1"), kernel=("nft-owner",))]
+    monkeypatch.setattr(lineup, "resolve", lambda _environment, _target: [*known, pod("web.9")])
+    whereabouts = Whereabouts(None, Lineup({}, {"web": tuple(known)}))
+    assert [one.kernel for one in whereabouts.present("web").values()] == [
+        (),
+        ("nft-owner",),
+        ("nft-owner",),
+    ]
+
+
+def test_where_nobody_is_left_nobody_is_present_and_who_was_planned_is_gone(monkeypatch):
+    def nobody(_environment, _target):
+        raise NobodyThere("no pod of deployment/web runs")
+
+    monkeypatch.setattr(lineup, "resolve", nobody)
+    whereabouts = Whereabouts(None, Lineup({}, {"web": (pod("web.0"),)}))
+    assert whereabouts.present("web") == {}
+    with pytest.raises(OperationFailed, match="is gone, and nothing has come in its place"):
         whereabouts.instance("web", "web.0")

@@ -145,6 +145,15 @@ def test_a_fault_on_pods_may_follow_newcomers(read, tmp_path):
     assert environment.limits.ready == 2
 
 
+def test_who_comes_does_not_escape_what_is_done_to_a_workload(read, tmp_path):
+    environment = read("targets: {web: {kubernetes: {workload: deployment/web}}}")
+    (tmp_path / "x.yaml").write_text(
+        "faults: {a: {kind: scale, target: web, replicas: 1, for: 5s, follow: true}}\n"
+    )
+    with pytest.raises(Refused, match="scale is done to the workload, whichever pods it has; remove it"):
+        read_scenario(tmp_path / "x.yaml", environment, {})
+
+
 def test_a_kind_that_cannot_hurt_containers_says_who_can_have_it(read, tmp_path):
     environment = read("targets: {box: {docker: {name: a}}, here: {processes: {match: x}}}")
     (tmp_path / "x.yaml").write_text("faults: {a: {kind: slow_close, target: box, delay: 1s, for: 5s}}\n")

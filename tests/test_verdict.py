@@ -700,6 +700,8 @@ def test_harm_to_a_neighbour_breaks_the_run_and_a_neighbour_left_alone_is_told()
     verdict = verdict_of(extra=[spared])
     assert verdict.outcome is Outcome.PASSED
     assert verdict.faults[0].spared == ("shop.0",)
+    unread = verdict_of(extra=[msgspec.structs.replace(spared, leaked=None, evidence="nobody could look")])
+    assert "whether shop.0 was left alone cannot be told: nobody could look" in unread.faults[0].evidence
     harmed = msgspec.structs.replace(spared, leaked=True, evidence="it is gone")
     verdict = verdict_of(extra=[harmed])
     assert verdict.outcome is Outcome.FAILED

@@ -27,7 +27,7 @@ from runner.running.control import Control
 from runner.running.crowds import Crowds, stages_begun
 from runner.running.decider import Decider
 from runner.running.drawing import Drawing
-from runner.running.injection import inject_all, most_at_once
+from runner.running.injecting import inject_all, most_at_once
 from runner.running.victims import Victims
 from runner.running.watch import Watch, Watched
 from runner.targets.lineup import Lineup

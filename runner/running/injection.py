@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from runner import clock
 from runner.errors import GuardianLost, OperationFailed, Refused
 from runner.faults.record import Instance
 from runner.guardian.client import GuardianClient
 from runner.operations.record import Act
-from runner.plan_record import Plan, Window
+from runner.plan_record import Window
 from runner.running.acts import compile_act
 from runner.running.brake import Brake, Halted
-from runner.running.bystander import Bystander, controls
+from runner.running.bystander import Bystander
 from runner.running.decider import Decider
+from runner.running.newcomers import Finder, Newcomers
 from runner.scenario import FaultUse, Limits
 from runner.timeline import Cause, Control, Escaped, Event, HaltPulled
 
 T = TypeVar("T")
-
-
-class Finder(Protocol):
-    """Who knows the targets of a living run."""
-
-    def instance(self, name: str) -> Instance: ...
-
-    def present(self, target: str) -> Mapping[str, Instance]: ...
 
 
 CONFIRM_AGAIN = 0.25  # seconds between readings that cannot tell yet
@@ -130,7 +123,7 @@ class Injection(threading.Thread):
     def _carry_out(self) -> None:
         self._wait_for_its_time()
         self.begun.set()
-        known = set(self._victims.present(self._use.target)) if self._lasts else set()
+        newcomers = Newcomers(self._victims, self._use.target, self._limits) if self._lasts else None
         control = self._control()
         acts = self._hurt(self._victims.instance(name) for name in self._window.instances)
         ends = clock.now() + self._window.end - self._window.start
@@ -138,7 +131,7 @@ class Injection(threading.Thread):
             if control:
                 control.start()
             self._confirm(acts, until=min(clock.now() + 2.0, ends))
-            acts += self._follow(known, ends)
+            acts += self._follow(newcomers, ends)
             self._read(acts)
         finally:
             if control:
@@ -159,12 +152,13 @@ class Injection(threading.Thread):
             except (OperationFailed, Refused) as error:
                 problem = str(error)
         if problem:
+            window, name = self._window, self._controls[-1]
             self._record(
                 Control(
                     at=self._at(),
-                    fault=self._window.fault,
-                    occurrence=self._window.occurrence,
-                    instance=self._controls[-1],
+                    fault=window.fault,
+                    occurrence=window.occurrence,
+                    instance=name,
                     leaked=None,
                     evidence=problem,
                 )
@@ -183,33 +177,25 @@ class Injection(threading.Thread):
         self._settle(acts, [self._guardian.inject(act.id) for act in acts])
         return acts
 
-    def _follow(self, known: set[str], ends: float) -> list[Act]:
+    def _follow(self, newcomers: Newcomers | None, ends: float) -> list[Act]:
         """Wait for the end, and see to those that came meanwhile: hurt them too, or say that they escaped."""
         acts: list[Act] = []
         while True:
-            follows = self._use.follow and self._lasts
-            until = min(ends, clock.now() + FOLLOW) if follows else ends
+            until = min(ends, clock.now() + FOLLOW) if self._use.follow else ends
             name = (self._use.name, self._window.occurrence)
             decided = self._decider.wait(name, self._brake, until=until, ends=ends)
             self.ahead |= decided
             over = decided or clock.now() >= ends
-            came = self._newcomers(known) if self._lasts else {}
-            joined = self._within_limits(came, acts) if follows and not over else []
+            came = newcomers.came() if newcomers else []
+            hurt = {*self._window.instances, *(act.instance for act in acts)}
+            joined = (
+                newcomers.within_limits(came, hurt) if newcomers and self._use.follow and not over else []
+            )
             acts += self._hurt(joined)
             self._came(joined, joined=True)
-            self._came([each for each in came.values() if each not in joined], joined=False)
+            self._came([each for each in came if each not in joined], joined=False)
             if over:
                 return acts
-
-    def _within_limits(self, came: Mapping[str, Instance], hurt: Sequence[Act]) -> list[Instance]:
-        """Those of *came* that may be hurt too: as many as the environment allows of all that are there and ready."""
-        present = self._victims.present(self._use.target).values() if came else ()
-        ready = sum(one.ready for one in present)
-        taken = {act.instance for act in hurt} | set(self._window.instances)
-        living = sum(one.name in taken for one in present)
-        most = len(came) if self._limits.pick is None else int(self._limits.pick * ready + 1e-9) - living
-        left = len(came) if self._limits.ready is None else ready - living - self._limits.ready
-        return list(came.values())[: max(0, min(most, left))]
 
     def _came(self, instances: Sequence[Instance], *, joined: bool) -> None:
         """Put on record who came while it lasted."""
@@ -223,14 +209,6 @@ class Injection(threading.Thread):
                     joined=joined,
                 )
             )
-
-    def _newcomers(self, known: set[str]) -> dict[str, Instance]:
-        """Who lives now and was not known; known from now on."""
-        came = {
-            key: each for key, each in self._victims.present(self._use.target).items() if key not in known
-        }
-        known.update(came)
-        return came
 
     def _confirm(self, acts: list[Act], *, until: float) -> None:
         """Read until every act is confirmed, or for a while: some show only once traffic passes."""
@@ -248,73 +226,6 @@ class Injection(threading.Thread):
 
     def _pull(self, cause: Cause, reason: str) -> None:
         self._brake.pull(HaltPulled(at=self._at(), cause=cause, reason=reason))
-
-
-def most_at_once(plan: Plan) -> int:
-    """How many acts there are at most at one time."""
-    meanwhile = ([one for one in plan.windows if one.start <= each.start < one.end] for each in plan.windows)
-    return max((sum(len(one.instances) for one in windows) for windows in meanwhile), default=0)
-
-
-def inject_all(
-    plan: Plan,
-    *,
-    zero: float,
-    guardian: GuardianClient,
-    victims: Finder,
-    limits: Limits,
-    record: Callable[[Event], object],
-    brake: Brake,
-    decider: Decider,
-    at: Callable[[], float],
-) -> None:
-    """Carry out every window of *plan*, each on its own thread; return when the last is undone.
-
-    What was planned after the end of another waits for its undo, however late that comes: one property has one owner.
-    What counts from another's start or end keeps its distance: helpers take seconds to be there.
-    """
-    uses = {use.name: use for use in plan.scenario.faults}
-    injections: dict[int, Injection] = {}
-    for number, window in sorted(enumerate(plan.windows), key=lambda pair: pair[1].start):
-        meanwhile = [one for one in plan.windows if one.start < window.end and window.start < one.end]
-        touched = frozenset(name for one in meanwhile for name in one.instances)
-        use = uses[window.fault]
-        injections[number] = Injection(
-            use,
-            window,
-            run=plan.run,
-            controls=controls(use, plan.instances.get(use.target, ()), touched),
-            earlier=[injections[other] for other in injections if plan.windows[other].end <= window.start],
-            zero=zero,
-            guardian=guardian,
-            victims=victims,
-            limits=limits,
-            record=record,
-            brake=brake,
-            decider=decider,
-            at=at,
-        )
-    for number, injection in injections.items():
-        window = plan.windows[number]
-        of = {plan.windows[other]: one for other, one in injections.items()}
-        injection.follows = _follows(uses[window.fault], window, of)
-    for injection in injections.values():
-        injection.start()
-    for injection in injections.values():
-        injection.join()
-
-
-def _follows(use: FaultUse, window: Window, injections: Mapping[Window, Injection]) -> Follows | None:
-    """Say what the window's time is counted from, where that is another fault: it may come late, or take its time."""
-    others = sorted(
-        (other for other in injections if other.fault == use.at.name), key=lambda other: other.start
-    )
-    match use.at.base:
-        case "start" if others:
-            return Follows(injections[others[0]], "start", window.start - others[0].start)
-        case "end" if others:
-            return Follows(injections[others[-1]], "end", window.start - others[-1].end)
-    return None
 
 
 def _result(future: Future[T], act: Act, brake: Brake) -> T:

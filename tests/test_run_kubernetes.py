@@ -9,6 +9,8 @@ import pytest
 
 from tests.cluster_parts import container_of, deployment, emptied, frozen, until
 from tests.fingerprints import difference, of_cgroup, of_namespace, of_nodes
+from tests.matrix.kinds import Kind
+from tests.matrix.scenes import OnKubernetes
 from tests.runs import ROOT, Workplace, injected, left_of
 from tests.test_run_docker import CODES, SCENARIOS, check_faults
 
@@ -140,6 +142,52 @@ def test_an_api_server_that_hangs_halts_the_run_and_the_helpers_undo_without_it(
     assert fault["dirty"] == ""
     clean = [event for event in place.events() if event.get("fault") and event.get("state") == "clean"]
     assert "when its lease was over" in clean[0]["evidence"]
+
+
+def test_pods_that_come_while_others_are_cut_off_join_as_far_as_limits_allow(cluster, image, place):
+    with deployment(cluster, replicas=2, image="busybox:local") as made:
+        space = made.metadata.namespace
+        there = f"kubeconfig: {cluster.kubeconfig}, context: {cluster.context}, namespace: {space}"
+        place.environment.write_text(
+            f"targets: {{web: {{kubernetes: {{{there}, workload: deployment/web}}}}}}\n"
+            f"helper: {{image: '{image}', namespace: {space}, lease: 3s}}\nlimits: {{pick: 50%}}\n"
+        )
+        scenario = place.folder / "coming.yaml"
+        scenario.write_text(
+            "title: Pods come while others are cut off\nbefore: 1s\nafter: 1s\n"
+            "faults: {cut: {kind: blackhole, target: web, pick: [web.1], follow: true, at: 0s, for: 14s}}\n"
+            "indicators: {answer: {command: [echo, '42'], every: 500ms}}\nexpect: [always: answer == 42]\n"
+        )
+        process = place.start(*place.run_arguments(scenario))
+        try:
+            place.wait_for_event(injected, timeout=60)
+            kubectl("-n", space, "scale", "deployment/web", "--replicas=4")
+            output, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, output
+        [fault] = place.verdict()["faults"]
+        assert len(fault["joined"]) == len(fault["escaped"]) == 1, (
+            fault
+        )  # 2 of 4 are the half that is allowed
+        assert fault["spared"] == ["web.0"]
+
+
+def test_a_workload_may_be_scaled_to_nothing_for_a_while(cluster, image, place, tmp_path):
+    with OnKubernetes(Kind("scale", "replicas: 0", looks="workload"), tmp_path) as scene:
+        place.environment.write_text(scene.environment())
+        scenario = place.folder / "nobody.yaml"
+        scenario.write_text(
+            "title: Nobody is left\nbefore: 1s\nafter: 1s\n"
+            "faults: {none: {kind: scale, target: victim, replicas: 0, at: 0s, for: 4s}}\n"
+            "indicators: {answer: {command: [echo, '42'], every: 500ms}}\nexpect: [always: answer == 42]\n"
+        )
+        code, output = place.run(scenario)
+        assert code == 0, output
+        [fault] = place.verdict()["faults"]
+        assert (fault["confirmed"], fault["escaped"], fault["dirty"]) == (True, [], "")
+        assert scene.differences() == []
 
 
 @pytest.mark.long

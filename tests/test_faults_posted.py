@@ -26,7 +26,7 @@ from runner.faults.memory import Memory
 from runner.faults.pause import Pause
 from runner.faults.pids import Pids
 from runner.faults.record import Fault, Instance, Steps
-from runner.operations import Context, perform
+from runner.operations import Context, files, perform
 from runner.operations.context import Stand
 from runner.operations.record import (
     Afar,
@@ -340,6 +340,19 @@ def test_a_frozen_container_stands_and_goes_on(there):
         assert share_of(child) == 0
         act.undo()
         until(lambda: share_of(child, 0.2) > 0.1)
+
+
+def test_what_froze_halfway_only_is_no_success_and_is_thawed_all_the_same(there, monkeypatch):
+    """One of them does not stop in time (a task that waits for a disk): the kernel goes on saying FREEZING."""
+    if "freezer.state" not in limits(there.stand):
+        pytest.skip("version 2 of cgroups says in a file of its own how far it is")
+    as_it_is, act = files.read, inner(Pause(), there)
+    monkeypatch.setattr(files, "read", lambda path: as_it_is(path).replace("FROZEN", "FREEZING"))
+    (reading,) = act.do()
+    assert reading.ok is False
+    assert "reads 'FREEZING'" in reading.evidence
+    assert ok(act.undo())
+    assert limits(there.stand)["freezer.state"] == "THAWED"
 
 
 def test_disks_are_as_slow_as_asked_and_as_fast_as_before(there, tmp_path):

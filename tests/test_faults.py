@@ -317,7 +317,7 @@ def test_a_target_of_the_wrong_platform_is_refused(kind):
         (lambda: Cpu(limit=1.0), "less than 100%"),
         (Memory, "exactly one of limit and ballast"),
         (lambda: Memory(limit=MIB, ballast=MIB), "exactly one of limit and ballast"),
-        (lambda: Memory(limit=12), "at least 4KiB"),
+        (lambda: Memory(limit=12), "at least 64KiB"),
         (lambda: Memory(ballast=MIB, by="cgroup"), "is for a limit"),
         (lambda: Latency(delay=0.0), "hurts nobody"),
         (lambda: Latency(delay=7200.0), "between 0s and 1h"),

@@ -192,6 +192,8 @@ def written(steps: Steps) -> list[tuple[str, str, str, str]]:
         (Memory(limit=64 * MIB), V1, [("memory.limit_in_bytes", "", "9223372036854771712", str(64 * MIB))]),
         (Memory(limit=64 * MIB), V2, [("memory.max", "", "max", str(64 * MIB))]),
         (Memory(limit=8 * MIB), V2, [("memory.high", "", "max", str(8 * MIB))]),
+        (Memory(limit=100_000_000), V2, [("memory.max", "", "max", str(1525 * 65536))]),
+        (Memory(limit=9_000_000), V2, [("memory.high", "", "max", str(137 * 65536))]),
         (Pids(headroom=3), V1, [("pids.max", "", "max", "10")]),
         (Pids(headroom=3), V2, [("pids.max", "", "500", "10")]),
         (

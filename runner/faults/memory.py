@@ -20,7 +20,7 @@ from runner.operations.record import (
 )
 from runner.units import Size, written
 
-_PAGE = 4096  # the kernel counts cgroup limits in whole pages
+_PAGE = 64 * 1024  # the largest page of any kernel that it may run on: cgroup limits are whole pages
 _CGROUP_FILES = ("memory.max", "memory.limit_in_bytes")
 
 
@@ -47,7 +47,7 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
         if (self.limit is None) == (self.ballast is None):
             raise ValueError("give exactly one of limit and ballast, for example limit: 256MiB")
         if (self.limit or self.ballast or 0) < _PAGE:
-            raise ValueError("the size is less than one page; write at least 4KiB")
+            raise ValueError("the size is less than a page may be; write at least 64KiB")
         if self.ballast is not None and self.by != "auto":
             raise ValueError(f"by: {self.by} is for a limit; a ballast is held by Squall itself")
 

@@ -6,6 +6,7 @@
     - NobodyThere      a target has no instance that runs
   + GuardianLost       the guardian died or fell silent; a rollback has to heal
   + OperationFailed    one operation on a target raised; what raised may still have happened
+    - NothingDone        it was refused before anything was touched: there is nothing to undo
     - OutOfReach       an effect that was held cannot be seen nor renewed any more
   + ProbeFailed        an indicator gave no usable value: no data, with the reason
   + RecordUnreadable   a report folder that cannot be judged
@@ -53,6 +54,10 @@ class GuardianLost(SquallError):
 
 class OperationFailed(SquallError):
     """An operation raised; whether it took effect is unknown."""
+
+
+class NothingDone(OperationFailed):
+    """An operation found what it must not touch, and touched nothing: its undo would touch what is somebody else's."""
 
 
 class OutOfReach(OperationFailed):

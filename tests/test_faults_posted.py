@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from runner.cgroups import mounts
-from runner.errors import OperationFailed, Refused
+from runner.errors import NothingDone, OperationFailed, Refused
 from runner.faults.cpu import Cpu
 from runner.faults.disk_fill import DiskFill
 from runner.faults.io import Io
@@ -559,6 +559,21 @@ def test_a_real_container_is_frozen_and_thawed_and_its_engine_never_knows(engine
         assert ok(act.undo())
         assert at(made).stand
         assert not made.attrs["State"]["Paused"]
+
+
+def test_a_container_that_somebody_else_froze_is_refused_before_and_when_it_is_done(engine):
+    with container(engine) as made:
+        act = inner(Pause(), at(made))
+        made.pause()
+        try:
+            with pytest.raises(NothingDone, match="somebody else wrote it; left alone"):
+                act.do()
+            with pytest.raises(Refused, match="is frozen already"):
+                inner(Pause(), at(made))
+            assert at(made).stand
+            assert made.attrs["State"]["Paused"]
+        finally:
+            made.unpause()
 
 
 def test_a_restarted_real_container_is_as_its_engine_made_it_and_its_undo_is_clean(engine):

@@ -9,6 +9,8 @@ import pytest
 
 from runner import cgroups
 from runner.errors import OperationFailed
+from runner.faults.pause import Pause
+from runner.faults.record import Instance
 from runner.helper import look
 from runner.helper.protocol import Orders, Say, line, read_report
 from runner.operations.record import (
@@ -70,6 +72,13 @@ def limit(target):
 
 def hurt(target):
     return limit(target) == "77"
+
+
+def is_frozen(target):
+    directories = cgroups.of_container(target.id)
+    if "freezer" in directories:
+        return cgroups.content(directories["freezer"] / "freezer.state") == "FROZEN"
+    return cgroups.content(directories["v2"] / "cgroup.freeze") == "1"
 
 
 def there(name):
@@ -217,6 +226,24 @@ def test_what_cannot_be_done_is_undone_and_says_why(holder, target):
     time_until(lambda: not hurt(target))
     assert held.gone().ok
     assert none_left(held)
+
+
+def test_a_container_that_somebody_else_froze_stays_frozen(holder, post, target):
+    """Its undo cannot tell whose freeze it is; so who was to do it tells that it did nothing, and nobody undoes it."""
+    steps = Pause().compile(Instance(target="shop", name="shop.0", platform="container", engine=post.engine,
+                                     container=target.id, post=post, cgroup_files=look(post, (target.id,)).containers[target.id].files))  # fmt: skip
+    (do,), (undo,) = steps.do, steps.undo
+    target.pause()
+    try:
+        held = holder(do=do.do, undo=undo.undo, confirm=do.confirm)
+        assert "somebody else wrote it; left alone" in held.says()
+        subprocess.run(["docker", "wait", held.name("warden")], capture_output=True, timeout=20)
+        assert is_frozen(target)
+        assert "the hand helper did nothing" in held.gone().evidence
+        assert none_left(held)
+        assert is_frozen(target)
+    finally:
+        target.unpause()
 
 
 @pytest.mark.long

@@ -40,7 +40,9 @@ def set_there(
     return afar(
         instance,
         "cgroup",
-        do=tuple(WriteFile(path=s.path, value=s.value, expect=s.before, key=s.key) for s in settings),
+        do=tuple(
+            WriteFile(path=s.path, value=s.value, expect=s.before, key=s.key, strict=True) for s in settings
+        ),
         undo=tuple(
             WriteFile(path=s.path, value=s.before, expect=s.value, key=s.key, gone_is_fine=True)
             for s in reversed(settings)

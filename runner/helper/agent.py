@@ -38,11 +38,14 @@ class Agent:
             if why := self._called_off():
                 return self._end(why)
             readings, problem = self._work.do()
+            if self._work.nothing_done:
+                return self._leave(problem)
             if problem:
                 tell(Report(state="failed", readings=readings, problem=problem))
                 return self._end("failed")
             tell(Report(state="done", readings=readings))
-        return self._end(self._stay())
+        why = self._stay()
+        return self._leave("") if why == "nothing done" else self._end(why)
 
     def _called_off(self) -> Why:
         """Why nothing is to be done after all: starting took time, and who gave the orders may be gone by now."""
@@ -65,6 +68,8 @@ class Agent:
                 if say.say == "undo":
                     self._after_other = say.other_gone
                     return "told"
+                if say.say == "leave":
+                    return "nothing done"
             if self._ears.signalled:
                 return "signal"
             if self._ears.ended:
@@ -85,6 +90,11 @@ class Agent:
                 self._seen, self._said = seen, now
                 tell(Report(state="seen", readings=seen[0], problem=seen[1]))
         return self._checked + CHECKED - clock.now()
+
+    def _leave(self, problem: str) -> int:
+        """End without an undo, which would undo what somebody else did."""
+        tell(Report(state="clean", problem=problem, why="nothing done"))
+        return protocol.CLEAN
 
     def _end(self, why: Why) -> int:
         readings, problem = self._work.undo()

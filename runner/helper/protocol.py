@@ -28,9 +28,12 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Say(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes after: a beat renews the lease; undo ends it, and says what became of the other helper."""
+    """What comes after: a beat renews the lease; undo ends it, and says what became of the other helper.
 
-    say: Literal["beat", "undo"]
+    Leave ends it without an undo: the other helper has touched nothing.
+    """
+
+    say: Literal["beat", "undo", "leave"]
     other_gone: bool = False
 
 
@@ -54,11 +57,11 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 State = Literal["ready", "done", "failed", "seen", "clean", "dirty", "facts"]
-Why = Literal["", "told", "hung up", "silence", "signal", "failed"]
+Why = Literal["", "told", "hung up", "silence", "signal", "failed", "nothing done"]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a helper says. *why* it undid; *after_other*: it was told before that its other was gone.
+    """What a helper says. *why* it undid, or need not; *after_other*: it was told before that its other was gone.
 
     *at* is seconds on the clock of its node, good for differences only.
     """

@@ -6,6 +6,7 @@ import math
 import select
 from collections.abc import Iterator
 
+from runner.errors import NothingDone
 from runner.helper.entering import enter, pod_ended
 from runner.helper.protocol import Orders
 from runner.operations import Context, Held, perform
@@ -24,6 +25,8 @@ class Work:
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._held: list[Held] = []
+        self._refused = False
+        self.nothing_done = False  # what it was to do was refused, and nothing touched
         self._stand, self._gone = self._find()
         self._context = Context(stand=self._stand)
 
@@ -36,6 +39,7 @@ class Work:
             reading, problem = self._perform(operation)
             readings += [reading] if reading else []
             if problem or (reading and reading.ok is False):
+                self.nothing_done = self._refused and not readings
                 return tuple(readings), problem or (reading.evidence if reading else "")
         return tuple(readings), ""
 
@@ -101,6 +105,7 @@ class Work:
         try:
             result = perform(operation, self._context)
         except Exception as error:  # noqa: BLE001 - whatever an operation raises is to be reported
+            self._refused = isinstance(error, NothingDone)
             return None, f"{type(operation).__struct_config__.tag}: {_sentence(error)}"
         if isinstance(result, Reading):
             return _short(result), ""

@@ -106,9 +106,11 @@ class HeldAfar:
             helper.hear()
         ended = [helper for helper in helpers if helper.stream.ended]
         gone = [helper for helper in ended if len(ended) < len(helpers) and self._is_gone(helper)]
+        untouched = any(helper.last and helper.last.why == "nothing done" for helper in helpers)
         for helper in helpers:
+            other_gone = any(each is not helper for each in gone)
             with contextlib.suppress(OperationFailed):
-                helper.say(Say(say="undo", other_gone=any(each is not helper for each in gone)))
+                helper.say(Say(say="leave" if untouched else "undo", other_gone=other_gone))
         for helper in helpers:
             helper.stream.close()
 

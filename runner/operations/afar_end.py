@@ -126,6 +126,8 @@ def _by_hand(hand: _Left) -> str:
     """Say that the hand helper undid, or did nothing; nothing where that is not certain."""
     if hand.standing == "ended" and hand.last is None:
         return "the hand helper never began"
+    if hand.last and hand.last.why == "nothing done":
+        return f"the hand helper did nothing: {hand.last.problem}"
     if hand.standing == "ended" and hand.last and hand.last.state == "clean":
         return f"the hand helper undid it ({_why(hand.last)}): {_evidence(hand.last)}"
     return ""

@@ -7,7 +7,7 @@ import functools
 import os
 from pathlib import Path
 
-from runner.errors import OperationFailed
+from runner.errors import NothingDone, OperationFailed
 from runner.operations.context import Context
 from runner.operations.process import wait_until
 from runner.operations.record import CheckFile, CheckMost, Reading, WriteFile
@@ -22,11 +22,16 @@ _NO_LINE = {"io.max": "rbps=max wbps=max riops=max wiops=max"}  # what no line o
 
 
 def perform_write_file(operation: WriteFile, context: Context) -> Reading:
-    """Write the value where the expected one stands. Raises OperationFailed where it may not be written."""
+    """Write the value where the expected one stands.
+
+    Raises OperationFailed where it may not be written, NothingDone where a strict one must not.
+    """
     name, wanted = _named(operation.path, operation.key), operation.value.strip()
     try:
         path = located(operation.path, context)
         now = _value(path, operation.key)
+        if operation.strict and now != (operation.expect or "").strip():
+            raise NothingDone(f"{name} reads {now!r} already: somebody else wrote it; left alone")
         if now == wanted:
             return Reading(evidence=f"{name} reads {now!r} already")
         if operation.expect is not None and _TO_BE.get(now, now) != operation.expect.strip():

@@ -10,7 +10,7 @@ class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
 
     Of a file with a line for each *key* (`254:0` in io.max), only that line is meant; without one the value is
     what the kernel then takes (`0`, or `max` of everything). A value that is neither *expect* nor *value* is left
-    alone and reported.
+    alone and reported. *strict*: so is *value* itself where it stands already; somebody else wrote that, too.
     """
 
     path: str
@@ -18,6 +18,7 @@ class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
     expect: str | None = None
     key: str = ""
     gone_is_fine: bool = False
+    strict: bool = False
 
 
 class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):

@@ -311,6 +311,32 @@ def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_o
         assert child.poll() is None
 
 
+def test_what_holds_more_than_the_limit_by_now_is_not_limited(there):
+    act, before = inner(Memory(limit=64 * MIB), there), limits_of(there)
+    with there.busy(f"b = bytearray({120 * MIB})\nprint('has', flush=True)\nwhile True: pass") as child:
+        assert child.stdout.readline() == b"has\n"
+        with pytest.raises(NothingDone, match=r"it holds 1\d\d.*iB by now, more than the limit of 64MiB"):
+            act.do()
+        assert limits_of(there) == before
+        assert child.poll() is None
+        assert ok(act.undo())
+    assert limits_of(there) == before
+
+
+def test_what_has_more_processes_than_the_limit_by_now_is_not_limited(there):
+    until(lambda: int(limits(there.stand)["pids.current"]) == 1)
+    act, before = inner(Pids(headroom=1), there), limits_of(there)
+    with there.busy("import time; time.sleep(100)"), there.busy("import time; time.sleep(100)"):
+        with pytest.raises(
+            NothingDone, match="it holds 3 processes and threads by now, more than the limit of 2"
+        ):
+            act.do()
+        assert limits_of(there) == before
+    until(lambda: int(limits(there.stand)["pids.current"]) == 1)
+    assert ok(act.do()), "what has ended counts no more"
+    assert ok(act.undo())
+
+
 @pytest.mark.long
 def test_nobody_can_be_started_beyond_the_headroom(there):
     forks = """

@@ -214,6 +214,27 @@ def test_each_version_of_cgroups_gets_its_own_file_and_its_old_value_back(fault,
 
 
 @pytest.mark.parametrize(
+    ("fault", "files", "path", "keys"),
+    [
+        (Memory(limit=64 * MIB), V1, "cgroup:/memory.stat", ("total_rss", "total_unevictable")),
+        (Memory(limit=64 * MIB), V2, "cgroup:/memory.stat", ("anon", "unevictable")),
+        (Pids(headroom=3), V2, "cgroup:/pids.current", ()),
+    ],
+)
+def test_a_limit_that_would_harm_at_once_is_compared_with_what_is_held_when_it_is_set(
+    fault, files, path, keys
+):
+    (do,), undo = afar(fault.compile(container(files))).do, afar(fault.compile(container(files))).undo
+    assert (do.held.path, do.held.keys) == (path, keys)
+    assert all(each.held is None for each in undo), "the way back is never barred"
+
+
+def test_a_limit_that_only_slows_down_may_lie_below_what_is_held():
+    (do,) = afar(Memory(limit=8 * MIB).compile(container(V2))).do
+    assert (do.path, do.held) == ("cgroup:/memory.high", None)
+
+
+@pytest.mark.parametrize(
     ("fault", "instance", "sentence"),
     [
         (Cpu(limit=0.2), container({}), "needs the file cpu.max or cpu.cfs_quota_us"),
@@ -222,6 +243,9 @@ def test_each_version_of_cgroups_gets_its_own_file_and_its_old_value_back(fault,
         (Memory(limit=64 * MIB, by="prlimit"), container(), "by: prlimit is for a process"),
         (Memory(limit=8 * MIB), container(V1), "holds 20MiB now"),
         (Memory(limit=64 * MIB), container(V2 | {"memory.max": str(32 * MIB)}), "has a limit of 32MiB already"),
+        (Pause(), container(V1 | {"freezer.state": "FROZEN"}), "is frozen already"),
+        (Pause(), container(V1 | {"freezer.state": "FREEZING"}), "is frozen already"),
+        (Pause(), pod(V2 | {"cgroup.freeze": "1"}), "is frozen already"),
         (Pids(headroom=600), container(), "may have 500 at most already"),
         (Io(read=1e6), container(V2 | {"disks": ""}), "no disk of its machine"),
         (Kill(how="evict"), container(), "how: evict is for a pod; a container can have kill, stop, rm"),

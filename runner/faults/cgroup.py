@@ -7,16 +7,17 @@ import msgspec
 from runner.errors import Refused
 from runner.faults.afar import afar
 from runner.faults.record import Instance, Steps
-from runner.operations.record import CheckFile, Operation, WriteFile
+from runner.operations.record import CheckFile, Holding, Operation, WriteFile
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A file, or its line of *key*, and what it shall read instead of *before*."""
+    """A file, or its line of *key*, and what it shall read instead of *before*; never less than is *held* then."""
 
     file: str
     value: str
     before: str
     key: str = ""
+    held: Holding | None = None
 
     @property
     def path(self) -> str:
@@ -41,7 +42,8 @@ def set_there(
         instance,
         "cgroup",
         do=tuple(
-            WriteFile(path=s.path, value=s.value, expect=s.before, key=s.key, strict=True) for s in settings
+            WriteFile(path=s.path, value=s.value, expect=s.before, key=s.key, strict=True, held=s.held)
+            for s in settings
         ),
         undo=tuple(
             WriteFile(path=s.path, value=s.before, expect=s.value, key=s.key, gone_is_fine=True)

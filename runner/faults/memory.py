@@ -14,6 +14,7 @@ from runner.operations.record import (
     CheckFile,
     CheckLimit,
     CheckMost,
+    Holding,
     SetLimit,
     Spawn,
     WriteFile,
@@ -22,6 +23,10 @@ from runner.units import Size, written
 
 _PAGE = 64 * 1024  # the largest page of any kernel that it may run on: cgroup limits are whole pages
 _CGROUP_FILES = ("memory.max", "memory.limit_in_bytes")
+_NOT_DROPPED = {  # what the kernel cannot take back: lines of memory.stat
+    "memory.max": ("anon", "unevictable"),
+    "memory.limit_in_bytes": ("total_rss", "total_unevictable"),
+}
 
 
 class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
@@ -31,7 +36,8 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
     cgroup of its own (memory.max): beyond it, the kernel reclaims, then kills. `auto` takes prlimit.
     A managed process that dies of it is started again by the undo.
     Containers and pods are limited by their cgroup, never by less than they hold: the kernel would kill at once.
-    Where it can (version 2), they are slowed down at that limit instead (memory.high).
+    Where they held more when the plan looked, they are slowed down at that limit (memory.high, version 2), or it is
+    refused; where they hold more by the time it is to be set, it is not set.
     *ballast*: so much memory is held, every page touched, while the fault lasts; never so much that less than
     10 % of the machine's is left.
     """
@@ -85,7 +91,8 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
         if limit > instance.rss:
             now = "memory.current" if name == "memory.max" else "memory.usage_in_bytes"
             kept = CheckMost(path=f"cgroup:/{now}", most=limit)
-            return set_there(instance, (Setting(name, str(limit), before),), confirm=(kept,))
+            held = Holding(path="cgroup:/memory.stat", of="memory", keys=_NOT_DROPPED[name])
+            return set_there(instance, (Setting(name, str(limit), before, held=held),), confirm=(kept,))
         if "memory.high" not in instance.cgroup_files:
             raise Refused(
                 f"{instance.name}: holds {written('size', instance.rss)} now, and its kernel would kill rather"

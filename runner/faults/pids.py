@@ -8,11 +8,14 @@ from runner.errors import Refused
 from runner.faults.cgroup import Setting, first_file, set_there
 from runner.faults.record import Fault, Instance, Steps
 from runner.faults.subjects import suited
-from runner.operations.record import CheckMost
+from runner.operations.record import CheckMost, Holding
 
 
 class Pids(Fault, frozen=True, kw_only=True, tag="pids"):
-    """Let it have *headroom* more processes and threads than it has when the fault begins; beyond that, EAGAIN."""
+    """Let it have *headroom* more processes and threads than it had when the plan looked; beyond that, EAGAIN.
+
+    Where it has more than that when the fault begins, nothing is set.
+    """
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
     property: ClassVar[str] = "pids"
@@ -35,7 +38,8 @@ class Pids(Fault, frozen=True, kw_only=True, tag="pids"):
                 f"{instance.name}: may have {before} at most already, and has {now}; write less headroom"
             )
         kept = CheckMost(path="cgroup:/pids.current", most=most)
-        return set_there(instance, (Setting(file, str(most), before),), confirm=(kept,))
+        held = Holding(path="cgroup:/pids.current", of="processes")
+        return set_there(instance, (Setting(file, str(most), before, held=held),), confirm=(kept,))
 
     def does(self) -> str:
-        return f"at most {self.headroom} processes and threads more than now"
+        return f"at most {self.headroom} processes and threads more than when the plan looked"

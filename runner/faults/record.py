@@ -27,7 +27,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that can be hurt, with the facts read from it just before compiling.
+    """One thing that can be hurt, with the facts read from it: of a process just before compiling, else by the plan.
 
     *platform* says which of the parts below are filled; a `url` has none. A `wire` is the way from one instance
     (a container or a pod) to *peers* and *port*.

@@ -10,8 +10,9 @@ from pathlib import Path
 from runner.errors import NothingDone, OperationFailed
 from runner.operations.context import Context
 from runner.operations.process import wait_until
-from runner.operations.record import CheckFile, CheckMost, Reading, WriteFile
+from runner.operations.record import CheckFile, CheckMost, Holding, Reading, WriteFile
 from runner.operations.stand import file_of
+from runner.units import written
 
 OURS = "cgroup:/"  # begins the path of a file of the container that a helper was posted to
 _KERNEL = frozenset({"cgroup", "cgroup2", "proc", "sysfs"})
@@ -40,6 +41,8 @@ def perform_write_file(operation: WriteFile, context: Context) -> Reading:
                 evidence=f"{name} reads {now!r}, not {operation.expect!r} as expected:"
                 f" somebody else wrote it; left alone, {wanted!r} was wanted",
             )
+        if operation.held is not None:
+            _refuse_below(operation.held, float(wanted), context)
         write(path, f"{operation.key} {wanted}" if operation.key else wanted)
         if path.endswith("/freezer.state"):
             wait_until(lambda: _value(path, "") == wanted, _SETTLES)  # FREEZING comes first
@@ -125,6 +128,24 @@ def write(path: str, value: str) -> None:
         raise _failed(error, path, f"{value!r} cannot be written to {path}") from error
     finally:
         os.close(descriptor)
+
+
+def _refuse_below(held: Holding, limit: float, context: Context) -> None:
+    """Raise NothingDone where more is held by now than *limit*, or where that cannot be seen."""
+    path = located(held.path, context)
+    found = [number(path, key) for key in held.keys or ("",)]
+    seen = [each for each in found if each is not None]
+    if len(seen) < len(found):
+        raise NothingDone(f"{held.path} does not show how much is held: nothing was written")
+    if sum(seen) > limit:
+        raise NothingDone(
+            f"it holds {_amount(held, sum(seen))} by now, more than the limit of {_amount(held, limit)}:"
+            " nothing was written"
+        )
+
+
+def _amount(held: Holding, count: float) -> str:
+    return written("size", count) if held.of == "memory" else f"{count:g} processes and threads"
 
 
 def _value(path: str, key: str) -> str:

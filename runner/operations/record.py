@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from runner.operations.record_base import BaseOperation, Identity
-from runner.operations.record_files import CheckCounter, CheckFile, CheckMost, WriteFile
+from runner.operations.record_files import CheckCounter, CheckFile, CheckMost, Holding, WriteFile
 from runner.operations.record_network import (
     CheckNetem,
     CheckTable,
@@ -60,6 +60,7 @@ __all__ = [
     "Drain",
     "Fill",
     "FillGone",
+    "Holding",
     "Identity",
     "KubeCall",
     "LinkSet",

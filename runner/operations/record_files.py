@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
+
 from runner.operations.record_base import BaseOperation
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is held at the moment: the number in a kernel file, or the sum of those of its lines *keys*."""
+
+    path: str
+    of: Literal["memory", "processes"]
+    keys: tuple[str, ...] = ()
 
 
 class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
@@ -11,6 +23,7 @@ class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
     Of a file with a line for each *key* (`254:0` in io.max), only that line is meant; without one the value is
     what the kernel then takes (`0`, or `max` of everything). A value that is neither *expect* nor *value* is left
     alone and reported. *strict*: so is *value* itself where it stands already; somebody else wrote that, too.
+    A limit is not written below what is *held* just then.
     """
 
     path: str
@@ -19,6 +32,7 @@ class WriteFile(BaseOperation, frozen=True, kw_only=True, tag="write-file"):
     key: str = ""
     gone_is_fine: bool = False
     strict: bool = False
+    held: Holding | None = None
 
 
 class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):

@@ -1,4 +1,4 @@
-"""What is true of an instance just before a fault is compiled for it."""
+"""What is true of a process just before a fault is compiled for it."""
 
 from __future__ import annotations
 

@@ -9,6 +9,12 @@ from pathlib import Path
 import msgspec
 
 _DEEPEST = 12  # levels below a mount; containers lie at two to six
+LIMITS = (
+    "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us",
+    "memory.max", "memory.high", "memory.limit_in_bytes",
+    "io.max", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
+    "pids.max", "cgroup.freeze", "freezer.state",
+)  # fmt: skip  # what a fault may change, of either version
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -11,11 +11,13 @@ import pytest
 
 from runner.errors import Refused
 from runner.faults import KINDS, AnyFault
+from runner.faults.answers import Dns, Http
 from runner.faults.clock import Clock
 from runner.faults.cpu import Cpu
 from runner.faults.disk_fill import DiskFill
 from runner.faults.io import Io
 from runner.faults.kill import Kill
+from runner.faults.links import Blackhole, Latency
 from runner.faults.memory import Memory
 from runner.faults.nodes import Cordon, DrainNode, Taint
 from runner.faults.pause import Pause
@@ -26,6 +28,7 @@ from runner.helper.protocol import Report, line
 from runner.operations.afar import Helper
 from runner.operations.record import Afar, AfarGone, Await, CheckAfar, DockerCall, KubeCall, WriteFile
 from runner.places import Cluster, Engine, Post
+from runner.remote.allowed import stranger_in
 
 MIB = 1 << 20
 ID = "c" * 64
@@ -117,6 +120,22 @@ def test_it_compiles_to_what_the_journal_can_store(fault):
     assert msgspec.json.decode(msgspec.json.encode(steps), type=Steps) == steps
     assert msgspec.json.decode(msgspec.json.encode(fault), type=AnyFault) == fault
     assert fault.does()
+
+
+NETWORK: list[Fault] = [Latency(delay=0.1), Blackhole(), Dns(), Http(port=8080, abort=True)]
+SIGKILL: Fault = Kill(how="sigkill", restart="never")
+UIDS = ("", "12345678-1234-1234-1234-123456789abc", "0123456789abcdef0123456789abcdef")
+
+
+@pytest.mark.parametrize("files", [V1, V2], ids=["v1", "v2"])
+@pytest.mark.parametrize("fault", [*FAULTS, *NETWORK, SIGKILL], ids=str)
+def test_a_record_of_its_undo_in_a_cluster_is_performed(fault, files):
+    kernel = ("nft-owner", "nft-timeout", "netem", "ifb")
+    instance = pod(files, kernel=kernel) if "pod" in fault.platforms else node()
+    for undo in fault.compile(instance).undo:
+        for uid in UIDS if isinstance(undo, AfarGone) else ():
+            post = msgspec.structs.replace(undo.post, pod=uid)
+            assert stranger_in(msgspec.structs.replace(undo, post=post)) == ""
 
 
 _seen: list[str] = []

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runner import cgroups
-from runner.errors import Place
+from runner.errors import OperationFailed, Place
+from runner.helper.posting import ground
 from runner.places import Cluster, Post
 from runner.running.leftovers import leftovers
 from runner.scenario import Environment, Helper, Pods, TargetSpec
@@ -82,19 +84,49 @@ def test_what_a_living_run_holds_is_left_alone(grounds, held):
     assert limit(post) == "77"
 
 
+def test_a_helper_is_never_made_of_the_image_that_a_record_names(grounds, held):
+    environment, _ = grounds
+    bare = Helper(namespace=environment.helper.namespace)
+    [left] = mine(msgspec.structs.replace(environment, helper=bare))
+    with pytest.raises(OperationFailed, match="needs an image"):
+        ground(left.operation.post).post("squall-evil", {})
+
+
+CALL = {"op": "kube-call", "cluster": {"kubeconfig": "in-cluster"}, "name": "web", "namespace": "shop"}
+SCALE = {**CALL, "verb": "scale", "kind": "deployment", "value": "3"}
+NODE = {**CALL, "kind": "node", "namespace": ""}
+
+
 @pytest.mark.parametrize(
-    "undo",
+    ("undo", "post"),
     [
-        {"op": "run", "argv": ["rm", "-rf", "/"]},
-        {"op": "write-file", "path": "/etc/passwd", "value": "x"},
-        {"op": "write-file", "path": "cgroup:/../../x", "value": "x"},
-        {"op": "signal-target", "signal": "KILL"},
+        ({"op": "run", "argv": ["rm", "-rf", "/"]}, {}),
+        ({"op": "write-file", "path": "/etc/passwd", "value": "x"}, {}),
+        ({"op": "write-file", "path": "cgroup:/../../x", "value": "x"}, {}),
+        ({"op": "write-file", "path": "cgroup:/cgroup.kill", "value": "1"}, {}),
+        ({"op": "write-file", "path": "cgroup:/cgroup.freeze", "value": "1"}, {}),
+        ({"op": "signal-target", "signal": "KILL"}, {}),
+        ({"op": "fill-gone", "folder": "/etc", "name": "passwd"}, {}),
+        ({"op": "fill-gone", "folder": "/etc", "name": "squall-fill-0123456789ab\n"}, {}),
+        ({"op": "table-gone", "table": "squall_cut; flush ruleset"}, {}),
+        ({"op": "table-gone", "table": "filter"}, {}),
+        ({**SCALE, "kind": "node"}, {}),
+        ({**SCALE, "name": "../../../kube-system/deployments/coredns"}, {}),
+        ({**SCALE, "namespace": "shop/pods"}, {}),
+        ({**SCALE, "cluster": {"kubeconfig": "/tmp/evil"}}, {}),
+        ({**NODE, "verb": "cordon", "value": "true"}, {}),
+        ({**NODE, "verb": "taint", "value": '{"key": "x", "effect": "NoExecute"}'}, {}),
+        ({**CALL, "verb": "delete-pod", "kind": "pod"}, {}),
+        ({"op": "netem-gone"}, {"container": "a"}),
+        ({"op": "netem-gone"}, {"pod": "/"}),
+        ({"op": "netem-gone"}, {"node": "../x"}),
     ],
 )
-def test_a_record_that_asks_for_anything_but_an_undo_is_refused(grounds, cluster, undo):
+def test_a_record_that_asks_for_anything_but_an_undo_of_ours_is_refused(grounds, cluster, undo, post):
     environment, _ = grounds
+    space = environment.helper.namespace
     body = {
-        "post": {"image": "evil", "cluster": {}, "namespace": environment.helper.namespace},
+        "post": {"image": "evil", "cluster": {}, "namespace": space, **post},
         "undo": [undo],
         "op": "afar-gone",
     }

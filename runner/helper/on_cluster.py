@@ -34,6 +34,8 @@ class ClusterGround:
 
     def post(self, name: str, labels: dict[str, str]) -> Stream:
         """Create the pod, wait until it runs, attach: it says nothing before it has its orders."""
+        if not self._post.image:
+            raise OperationFailed("a helper in a cluster needs an image; name one under `helper`")
         try:
             self._client.post(self._pods, pod_of(self._post, name, labels))
         except ApiError as error:

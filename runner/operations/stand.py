@@ -7,15 +7,9 @@ import resource
 from pathlib import Path
 
 from runner import cgroups, processes
-from runner.cgroups import Group
+from runner.cgroups import LIMITS, Group
 from runner.operations.context import Stand
 
-LIMITS = (
-    "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us",
-    "memory.max", "memory.high", "memory.limit_in_bytes",
-    "io.max", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
-    "pids.max", "cgroup.freeze", "freezer.state",
-)  # fmt: skip
 READINGS = ("pids.current",)  # no limits, but what a fault has to know
 _NO_DISKS = ("loop", "ram", "zram", "nbd", "sr", "fd")
 

@@ -1,7 +1,7 @@
 """Records in a cluster of how to undo what interrupted runs did there: written before the harm, deleted last.
 
 Whoever may edit ConfigMaps in the helpers' namespace may edit them: only the closed set of operations that an undo
-at a post is made of is taken from there, never a command, never a path of its own, and never an image.
+at a post is made of is taken from there, on what is ours alone, and never an image.
 """
 
 from __future__ import annotations
@@ -10,22 +10,12 @@ from typing import Any
 
 import msgspec
 
-from runner.operations.record import (
-    AfarGone,
-    FillGone,
-    KubeCall,
-    NetemGone,
-    SignalTarget,
-    TableGone,
-    WriteFile,
-)
+from runner.operations.record import AfarGone
 from runner.places import Cluster
+from runner.remote.allowed import stranger_in
 from runner.remote.kubernetes import ClusterClient
 
 LABEL = "squall.role=record"
-_PLACE = "cgroup:/"  # where alone files of a record may lie
-_TAKEN = (FillGone, NetemGone, TableGone)
-_VERBS = ("scale", "cordon", "taint")
 
 
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +53,7 @@ def _leftover(record: dict[str, Any], cluster: Cluster, namespace: str, image: s
         return msgspec.structs.replace(found, problem=f"it cannot be read: {error}")
     if problem := _problem(undo, cluster, namespace):
         return msgspec.structs.replace(found, problem=problem)
-    post = msgspec.structs.replace(undo.post, cluster=cluster, image=image or undo.post.image)
+    post = msgspec.structs.replace(undo.post, cluster=cluster, image=image)
     return msgspec.structs.replace(found, act=undo.act, undo=msgspec.structs.replace(undo, post=post))
 
 
@@ -74,16 +64,4 @@ def _problem(undo: AfarGone, cluster: Cluster, namespace: str) -> str:
         return "it does not belong to this namespace"
     if post.cluster.uid and post.cluster.uid != cluster.uid:
         return f"it belongs to another cluster ({post.cluster.uid})"
-    for operation in undo.undo:
-        match operation:
-            case WriteFile(path=path) if path.startswith(_PLACE) and ".." not in path:
-                continue
-            case SignalTarget(signal="CONT"):
-                continue
-            case KubeCall(verb=verb) if verb in _VERBS:
-                continue
-            case _ if isinstance(operation, _TAKEN):
-                continue
-            case _:
-                return f"no undo at a post has the operation {type(operation).__struct_config__.tag}: somebody wrote it in"
-    return ""
+    return stranger_in(undo)

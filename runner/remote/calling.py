@@ -9,9 +9,9 @@ import json
 import select
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from runner import clock
 from runner.errors import OperationFailed
@@ -19,6 +19,7 @@ from runner.errors import OperationFailed
 TIMEOUT = 10.0  # seconds that one call may hang at any point
 IDLE = 2.0  # seconds that a connection is kept for the next call: servers close theirs only after many more
 _LONGEST = 300  # characters of a foreign message that are kept
+_QUOTED = 60  # of an answer that is none
 _HEAD = 65536  # bytes of an answer's head
 
 
@@ -92,14 +93,10 @@ def call(
     """Make one call and return the body of its answer. Raises ApiError."""
     data = None if body is None else json.dumps(body).encode()
     headers = {**way.headers(), "Content-Type": content, "Accept": "application/json"}
-    connection = way.take(timeout)
-    try:
+    with _connected(way.take, timeout, f"{verb} {path}") as connection:
         connection.request(verb, with_query(path, query), body=data, headers=headers)
         answer = connection.getresponse()
         said = answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
-        raise ApiError(0, f"{verb} {path}: {error or type(error).__name__}") from error
     way.give_back(connection)
     if answer.status >= 400:
         raise ApiError(answer.status, f"{verb} {path}: {answer.status}, {message_of(said)}")
@@ -110,8 +107,7 @@ def upgrade(
     way: Way, verb: str, path: str, *, query: Mapping[str, object], headers: Mapping[str, str]
 ) -> tuple[socket.socket, bytes]:
     """Turn a call into a stream both ways; return its socket and what came after the head. Raises ApiError."""
-    connection = way.connect(TIMEOUT)
-    try:
+    with _connected(way.connect, TIMEOUT, f"{verb} {path}") as connection:
         connection.connect()
         lines = {"Host": connection.host, **way.headers(), **headers, "Content-Length": "0"}
         if verb == "GET":
@@ -119,16 +115,40 @@ def upgrade(
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         connection.sock.sendall(f"{verb} {with_query(path, query)} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
         said, rest = _head_of(connection.sock)
-        status = int(said.split(b" ", 2)[1])
+        status = _status_of(said)
         if status not in (101, 200) and not rest:
             rest = connection.sock.recv(_HEAD)
-    except (OSError, ValueError, IndexError) as error:
-        connection.close()
-        raise ApiError(0, f"{verb} {path}: {error or type(error).__name__}") from error
     if status not in (101, 200):
         connection.close()
         raise ApiError(status, f"{verb} {path}: {status}, {message_of(rest)}")
     return connection.sock, rest
+
+
+def address(url: str) -> SplitResult:
+    """Take an address apart. Raises OperationFailed."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a number that is none shows only when it is read
+    except ValueError as error:
+        raise OperationFailed(f"{url} is no address: {error}") from error
+    return parts
+
+
+@contextlib.contextmanager
+def _connected(
+    way: Callable[[float], http.client.HTTPConnection], timeout: float, what: str
+) -> Iterator[http.client.HTTPConnection]:
+    """Say in one sentence what goes wrong with a connection, and close it. Raises ApiError."""
+    with contextlib.ExitStack() as failed:
+        try:
+            connection = way(timeout)
+            failed.callback(connection.close)
+            yield connection
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(0, f"{what}: {error or type(error).__name__}") from error
+        except ValueError:  # its text, and its chain, may hold the header with the token
+            raise ApiError(0, f"{what}: the address or a header of it is malformed") from None
+        failed.pop_all()
 
 
 def _is_silent(connection: socket.socket) -> bool:
@@ -148,6 +168,15 @@ def with_query(path: str, query: Mapping[str, object] | None) -> str:
     return quote(path, safe="/:@,~") + ("?" + urlencode(values) if values else "")
 
 
+def parsed(said: bytes, whose: str) -> Any:
+    """Read an answer as JSON. Raises ApiError where it is none: then it is not *whose* API that answers."""
+    try:
+        return json.loads(said)
+    except ValueError:
+        words = message_of(said)[:_QUOTED]
+        raise ApiError(0, f"what answers there is not the API of {whose}: it says {words!r}") from None
+
+
 def message_of(said: bytes) -> str:
     """The message in an answer that refuses, in one line."""
     try:
@@ -155,6 +184,13 @@ def message_of(said: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         words = said.decode(errors="replace")
     return " ".join(str(words).split())[:_LONGEST] or "no reason given"
+
+
+def _status_of(head: bytes) -> int:
+    words = head.split(b" ", 2)
+    if len(words) < 2 or not words[1].isdigit():
+        raise OSError("it does not answer as HTTP does")
+    return int(words[1])
 
 
 def _head_of(connection: socket.socket) -> tuple[bytes, bytes]:

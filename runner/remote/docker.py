@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from runner.errors import OperationFailed
 from runner.places import Engine
-from runner.remote.calling import TIMEOUT, ApiError, UnixConnection, Way, call, upgrade
+from runner.remote.calling import TIMEOUT, ApiError, UnixConnection, Way, address, call, parsed, upgrade
 from runner.remote.stream import EngineStream
 
 __all__ = ["ApiError", "EngineClient"]
@@ -31,7 +29,7 @@ class EngineClient:
 
     def get(self, path: str, **query: object) -> Any:
         """Read. Raises ApiError."""
-        return _read(call(self._way, "GET", path, query=query))
+        return parsed(call(self._way, "GET", path, query=query), "an engine")
 
     def post(self, path: str, body: Any = None, *, timeout: float = TIMEOUT, **query: object) -> Any:
         """Change. Raises ApiError."""
@@ -61,7 +59,7 @@ class EngineClient:
 class _Way(Way):
     def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self._url = urlsplit(engine.url)
+        self._url = address(engine.url)
         self._folder = Path(engine.certificates) if engine.certificates else None
         if self._url.scheme not in ("unix", "tcp", "http", "https"):
             raise OperationFailed(f"{engine.url} is no address of an engine; use unix:// or tcp://")
@@ -89,10 +87,7 @@ class _Way(Way):
 
 
 def _read(said: bytes) -> Any:
-    try:
-        return json.loads(said) if said.strip() else None
-    except ValueError:
-        return said.decode(errors="replace")
+    return parsed(said, "an engine") if said.strip() else None
 
 
 def _demultiplexed(said: bytes) -> bytes:

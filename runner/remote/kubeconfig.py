@@ -77,6 +77,8 @@ def _merged(paths: list[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
         config["current-context"] = config["current-context"] or read.get("current-context") or ""
         for part in ("clusters", "users", "contexts"):
             for entry in read.get(part) or ():
+                if not isinstance(entry, dict) or "name" not in entry:
+                    raise ValueError(f"{path}: an entry of {part} has no name")
                 if entry["name"] not in config[part]:
                     config[part][entry["name"]] = entry.get(part.removesuffix("s")) or {}
                     folders[f"{part}/{entry['name']}"] = path.resolve().parent

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from runner.errors import OperationFailed
 from runner.places import Cluster
-from runner.remote.calling import TIMEOUT, ApiError, Way, call, upgrade
+from runner.remote.calling import TIMEOUT, ApiError, Way, address, call, parsed, upgrade
 from runner.remote.kubeconfig import IN_CLUSTER, Access, access_of
 from runner.remote.websocket import PROTOCOL, PodStream
 
@@ -31,7 +29,7 @@ class ClusterClient:
 
     def get(self, path: str, **query: object) -> Any:
         """Read. Raises ApiError."""
-        return _read(call(self._way, "GET", self._way.prefix + path, query=query))
+        return parsed(call(self._way, "GET", self._way.prefix + path, query=query), "a cluster")
 
     def post(self, path: str, body: Any = None, **query: object) -> Any:
         """Create. Raises ApiError, OperationFailed where this is another cluster."""
@@ -90,7 +88,8 @@ class ClusterClient:
         self, verb: str, path: str, body: Any, query: Mapping[str, object], content: str = "application/json"
     ) -> Any:
         self._verify()
-        return _read(call(self._way, verb, self._way.prefix + path, body=body, query=query, content=content))
+        said = call(self._way, verb, self._way.prefix + path, body=body, query=query, content=content)
+        return parsed(said, "a cluster") if said.strip() else None
 
     def _verify(self) -> None:
         inside = self.cluster.kubeconfig == IN_CLUSTER  # it can be no other, and need not see kube-system
@@ -102,7 +101,7 @@ class _Way(Way):
     def __init__(self, access: Access) -> None:
         super().__init__()
         self._access = access
-        self._url = urlsplit(access.server)
+        self._url = address(access.server)
         self.prefix = self._url.path.rstrip("/")
         if access.tls is not None:
             access.token.certify(access.tls)
@@ -116,7 +115,3 @@ class _Way(Way):
     def headers(self) -> Mapping[str, str]:
         header = self._access.token.header()
         return {"User-Agent": "squall", **({"Authorization": header} if header else {})}
-
-
-def _read(said: bytes) -> Any:
-    return json.loads(said) if said.strip() else None

@@ -45,7 +45,7 @@ class FixedToken(NoToken):
     """A token as it is."""
 
     def __init__(self, value: str, scheme: str = "Bearer") -> None:
-        self._header = f"{scheme} {value}"
+        self._header = f"{scheme} {_clean(value, 'the token of the kubeconfig')}"
 
     def header(self) -> str:
         """The same for ever."""
@@ -63,7 +63,8 @@ class FileToken(NoToken):
         """Read it again from time to time; where it cannot be read, what was read last serves on."""
         if clock.now() >= self._read + REFRESHED:
             try:
-                self._value = self._path.read_text(encoding="ascii").strip()
+                read = self._path.read_text(encoding="utf-8", errors="replace")
+                self._value = _clean(read, f"the token in {self._path}")
             except OSError as error:
                 if not self._value:
                     raise OperationFailed(
@@ -78,13 +79,14 @@ class ExecPlugin(NoToken):
 
     def __init__(self, plugin: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]) -> None:
         self._plugin, self._folder, self._facts = plugin, folder, facts
+        self._name = f"the exec plugin {plugin.get('command')}"
         self._status: dict[str, Any] = {}
         self._until = 0.0
 
     def header(self) -> str:
         """Run it where its last credential is about to expire."""
         token = self._fresh().get("token")
-        return f"Bearer {token}" if token else ""
+        return f"Bearer {_clean(str(token), f'the token of {self._name}')}" if token else ""
 
     def certify(self, context: ssl.SSLContext) -> None:
         """Use the client certificate that it gave."""
@@ -92,7 +94,12 @@ class ExecPlugin(NoToken):
         if status.get("clientCertificateData"):
             from runner.remote.kubeconfig import present  # noqa: PLC0415 - kubeconfig is made of tokens
 
-            present(context, status["clientCertificateData"], status["clientKeyData"])
+            try:
+                present(context, status["clientCertificateData"], status["clientKeyData"])
+            except (OSError, KeyError, ValueError) as error:
+                raise OperationFailed(
+                    f"{self._name} gave no client certificate and key that can be used"
+                ) from error
 
     def _fresh(self) -> dict[str, Any]:
         if not self._status or time.time() >= self._until - EARLY:
@@ -120,7 +127,7 @@ class ExecPlugin(NoToken):
             done = subprocess.run(
                 argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PLUGIN, check=True
             )
-            status = json.loads(done.stdout)["status"]
+            return dict(json.loads(done.stdout)["status"])
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
             raise OperationFailed(
@@ -128,7 +135,14 @@ class ExecPlugin(NoToken):
             ) from error
         except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
             raise OperationFailed(f"the exec plugin {command} gave no credential: {error}") from error
-        return dict(status)
+
+
+def _clean(token: str, whose: str) -> str:
+    """Take the white space around it away; what no header may hold is refused, and never shown."""
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise OperationFailed(f"{whose} holds a line break or a character that no token has; write it again")
+    return token
 
 
 def _expiry(stamp: str | None) -> float:

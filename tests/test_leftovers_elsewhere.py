@@ -155,14 +155,16 @@ def test_the_verb_asks_before_it_obeys_a_record(grounds, held, tmp_path):
         f"helper: {{image: '{post.image}', namespace: {post.namespace}}}\n"
     )
 
-    def rollback(*arguments):
+    def rollback(*arguments, says="n\n"):
         squall = Path(sys.executable).with_name("squall")
         return subprocess.run(
-            [squall, "rollback", "--env", file, *arguments], input="n\n", capture_output=True, text=True
+            [squall, "rollback", "--env", file, *arguments], input=says, capture_output=True, text=True
         )
 
-    kept = rollback()
-    assert (kept.returncode, "is left as it is" in kept.stdout) == (5, True)
+    for says in ("n\n", ""):
+        kept = rollback(says=says)
+        assert (kept.returncode, "is left as it is" in kept.stdout) == (5, True)
+        assert ("--yes" in kept.stdout) == (not says)
     done = rollback("--yes")
     assert (done.returncode, "is clean" in done.stdout) == (0, True)
     assert "nothing is left" in rollback().stdout

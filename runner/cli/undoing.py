@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from runner.guardian.rollback import rollback
 from runner.guardian.state import MachineLock, armed_runs, state_folder
 from runner.running.control import ask_to_halt
 from runner.shown import shown
+
+if TYPE_CHECKING:
+    from runner.running.leftovers import Leftover
 
 
 @click.command("rollback")
@@ -58,24 +63,45 @@ def _there(name: str, *, sure: bool) -> bool:
         return False
     if not found:
         click.echo(shown(f"nothing is left in {place.name}"))
-    clean = True
-    for each in found:
-        if each.lives:
-            click.echo(shown(f"{each.run}: {each.name} is held by a living run: halt it where it runs"))
-        elif (
-            each.operation is not None
-            and not sure
-            and not click.confirm(shown(f"undo {each.run}: {each.name}?"))
-        ):
-            click.echo(shown(f"{each.run}: {each.name} is left as it is"))
-        else:
-            try:
-                click.echo(shown(f"{each.run}: {each.name} is clean: {each.mend()}"))
-                continue
-            except OperationFailed as error:
-                click.echo(shown(f"{each.run}: {each.name} is dirty: {error}"))
-        clean = False
-    return clean
+    questions = _Questions(sure=sure)
+    ended = [_ended(each, questions) for each in found]
+    return all(ended)
+
+
+def _ended(each: Leftover, questions: _Questions) -> bool:
+    """Undo one where that is wanted, and say what became of it; whether it is gone."""
+    if each.lives:
+        click.echo(shown(f"{each.run}: {each.name} is held by a living run: halt it where it runs"))
+        return False
+    if each.operation is not None and not questions.yes(f"undo {each.run}: {each.name}?"):
+        click.echo(shown(f"{each.run}: {each.name} is left as it is"))
+        return False
+    try:
+        click.echo(shown(f"{each.run}: {each.name} is clean: {each.mend()}"))
+    except OperationFailed as error:
+        click.echo(shown(f"{each.run}: {each.name} is dirty: {error}"))
+        return False
+    return True
+
+
+class _Questions:
+    """Asks until nobody answers, at the end of the input or by Ctrl-C: from then on it is a no."""
+
+    def __init__(self, *, sure: bool) -> None:
+        self._sure, self._answered = sure, True
+
+    def yes(self, question: str) -> bool:
+        """Tell whether it is wanted."""
+        if self._sure or not self._answered:
+            return self._sure
+        try:
+            if sys.stdin is not None:  # as it is where descriptor 0 was closed
+                return click.confirm(shown(question))
+        except click.Abort:
+            click.echo()
+        click.echo("nobody answers, and nothing is undone unasked: --yes undoes without asking")
+        self._answered = False
+        return False
 
 
 @click.command("halt")

@@ -1,0 +1,68 @@
+"""`squall rollback --env` asks people; where nobody answers, nothing is undone, everything is named, and the exit is 5."""
+
+import io
+
+import pytest
+
+from runner.cli.undoing import rollback_verb
+from runner.running import leftovers
+from runner.running.leftovers import Leftover
+
+
+MENDED = []
+
+
+class Left(Leftover):
+    """One that can be undone."""
+
+    def mend(self):
+        MENDED.append(self.name)
+        return "undone"
+
+
+@pytest.fixture
+def rollback(monkeypatch, capsys, tmp_path):
+    """Call the verb where one, two and three are left; return exit code, output, and what was undone."""
+    file = tmp_path / "there.yaml"
+    file.write_text("targets: {web: {url: 'http://127.0.0.1:9'}}\n")
+    found = [Left("run", name, operation="an undo") for name in ("one", "two", "three")]
+    monkeypatch.setattr(leftovers, "leftovers", lambda _: found)
+    MENDED.clear()
+
+    def rollback(*arguments):
+        code = rollback_verb.main(["--env", str(file), *arguments], standalone_mode=False)
+        return code, capsys.readouterr().out, MENDED
+
+    return rollback
+
+
+@pytest.mark.parametrize("stdin", [io.StringIO(""), None], ids=["at its end", "closed"])
+def test_without_anybody_to_ask_everything_is_named_and_left(rollback, monkeypatch, stdin):
+    monkeypatch.setattr("sys.stdin", stdin)
+    code, said, mended = rollback()
+    assert (code, mended) == (5, [])
+    assert said.count("--yes") == 1
+    for name in ("one", "two", "three"):
+        assert f"run: {name} is left as it is" in said
+
+
+def test_an_interrupt_at_a_question_leaves_the_rest_and_names_it(rollback, monkeypatch):
+    answers = iter(["y", KeyboardInterrupt])
+
+    def answer(_):
+        said = next(answers)
+        if said is KeyboardInterrupt:
+            raise said
+        return said
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", answer)
+    code, said, mended = rollback()
+    assert (code, mended) == (5, ["one"])
+    assert "run: one is clean: undone" in said
+    for name in ("two", "three"):
+        assert f"run: {name} is left as it is" in said
+
+
+def test_who_is_sure_is_not_asked(rollback, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert rollback("--yes")[::2] == (0, ["one", "two", "three"])

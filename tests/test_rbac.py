@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from runner.errors import Refused
+from runner.language import read_environment
 from runner.places import Cluster
 from runner.remote.kubernetes import ApiError, ClusterClient
+from runner.targets.elsewhere import resolve
 from tests.cluster_api import authority, trust
 from tests.cluster_parts import namespace, until
 from tests.matrix.scenes import Kind, OnKubernetes
@@ -160,3 +162,70 @@ def test_the_right_to_delete_pods_is_none_to_evict_them_and_the_other_way_round(
         pod = until(limited._pods)[0].metadata.name
         there = path.format(f"/api/v1/namespaces/{limited.namespace}/pods/{pod}")
         assert forbidden(getattr(limited.client(), verb), there, {})
+
+
+WIRES = {  # other end: the rights that it takes
+    "named": [("services", "get")],
+    "headless": [("services", "get"), ("endpoints", "get")],
+    "$victim": [("services", "list")],
+}
+
+
+@pytest.fixture(scope="module")
+def wires(limited):
+    """An environment with wires to services in front of the victim; by name of a wire, its other end."""
+    core = limited.cluster.core
+    for name, address in (("named", {}), ("headless", {"clusterIP": "None"})):
+        spec = {"selector": {"app": "web"}, "ports": [{"port": 80}], **address}
+        core.create_namespaced_service(limited.namespace, {"metadata": {"name": name}, "spec": spec})
+    until(
+        lambda: (
+            [bool(each.subsets) for each in core.list_namespaced_endpoints(limited.namespace).items]
+            == [True] * 2
+        ),
+        every=0.2,
+    )
+    ends = {f"w{number}": end for number, end in enumerate(WIRES)}
+    lines = [f"  {name}: {{link: {{from: victim, to: {end}, port: 80}}}}\n" for name, end in ends.items()]
+    file = limited.folder / "wires.yaml"
+    victim, rest = limited.environment().split("  node:", 1)
+    file.write_text(f"{victim}{''.join(lines)}  node:{rest}")
+    return read_environment(str(file), file), ends
+
+
+def test_the_role_of_wires_suffices_to_find_their_other_ends_and_allows_nothing_beside_it(limited, wires):
+    environment, ends = wires
+    addresses = {pod.status.pod_ip for pod in limited._pods()}
+    address = limited.cluster.core.read_namespaced_service("named", limited.namespace).spec.cluster_ip
+    with limited.may("wires"):
+        found = {end: set(resolve(environment, name)[0].peers) for name, end in ends.items()}
+        assert found == {"named": {address}, "headless": addresses, "$victim": {address, *addresses}}
+        client, there = limited.client(), f"/api/v1/namespaces/{limited.namespace}"
+        assert forbidden(client.get, f"{there}/endpoints")
+        assert forbidden(client.post, f"{there}/services", {})
+        assert forbidden(client.get, f"/api/v1/namespaces/{limited.posts}/services")
+        assert forbidden(client.get, f"{there}/secrets")
+
+
+@pytest.mark.parametrize(
+    "lacks", [("services", "get"), ("services", "list"), ("endpoints", "get")], ids=" ".join
+)
+def test_each_right_of_the_role_of_wires_is_needed(limited, wires, lacks):
+    environment, ends = wires
+    with limited.may("wires"):
+        [role] = [each for each in limited.documents() if limited.is_of(each, ("wires",)) and "rules" in each]
+        for rule in role["rules"]:
+            rule["verbs"] = [verb for verb in rule["verbs"] if (rule["resources"][0], verb) != lacks]
+        role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+        apply([role])
+        needing = {name for name, end in ends.items() if lacks in WIRES[end]}
+        until(lambda: needing == {name for name in ends if refused(environment, name)})
+
+
+def refused(environment, name):
+    """Whether the cluster does not let us look for the other end of a wire."""
+    try:
+        resolve(environment, name)
+    except Refused as error:
+        return "forbidden" in str(error)
+    return False

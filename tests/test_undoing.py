@@ -8,7 +8,6 @@ from runner.cli.undoing import rollback_verb
 from runner.running import leftovers
 from runner.running.leftovers import Leftover
 
-
 MENDED = []
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runner.cgroups import mounts
@@ -26,11 +27,14 @@ from runner.faults.memory import Memory
 from runner.faults.pause import Pause
 from runner.faults.pids import Pids
 from runner.faults.record import Fault, Instance, Steps
+from runner.faults.workloads import Restart
 from runner.operations import Context, files, perform
+from runner.operations.containers import LANDS, STOPPING
 from runner.operations.context import Stand
 from runner.operations.record import (
     Afar,
     AfarGone,
+    CheckContainer,
     CheckCounter,
     CheckTarget,
     Fill,
@@ -664,9 +668,85 @@ def test_a_real_container_is_removed_where_nobody_wants_it_back(engine):
         assert ok([perform(each, Context()) for each in (*steps.do, *steps.confirm)])
 
 
-def _living(made) -> Instance:
+@pytest.mark.parametrize(
+    "fault", [Kill(how="stop"), pytest.param(Restart(), marks=pytest.mark.long)], ids=str
+)
+def test_a_stop_that_outlives_the_hand_that_asked_for_it_is_undone_when_it_lands(engine, fault):
+    with container(engine, "sh", "-c", DEAF, stop_signal="SIGTERM") as made:
+        until(lambda: made.exec_run(["test", "-f", "/deaf"]).exit_code == 0)
+        steps = fault.compile(_living(made))
+        _killed_while(steps.do, lambda: made.exec_run(["test", "-f", "/asked"]).exit_code == 0)
+        began = time.monotonic()
+        assert ok([perform(each, Context()) for each in steps.undo])
+        assert 2 < time.monotonic() - began < STOPPING + 5, "it waited for the stop, and no longer"
+        assert all(perform(each, Context()).ok for each in steps.confirm), "the stop did land"
+        until(lambda: time.monotonic() - began > LANDS)
+        assert at(made)
+        assert made.attrs["State"]["Running"]
+
+
+def test_an_undo_waits_for_no_stop_where_none_can_come(engine, monkeypatch):
+    with container(engine) as made:
+        (undo,) = Kill(how="stop").compile(_living(made)).undo
+        earlier = msgspec.structs.replace(undo, started="2020-01-01T00:00:00Z")
+        plain = Kill().compile(_living(made)).undo
+        began = time.monotonic()
+        assert ok([perform(each, Context()) for each in (earlier, *plain)])
+        assert time.monotonic() - began < 2
+        monkeypatch.setattr("runner.operations.containers.LANDS", 0.5)
+        assert "running already" in perform(undo, Context()).evidence, "that stop was never begun"
+        assert time.monotonic() - began > 0.5
+
+
+@pytest.mark.parametrize("how", ["kill", "stop", "rm"])
+def test_a_real_container_that_its_engine_removes_is_ended_where_nobody_wants_it_back(engine, how):
+    with container(engine, stop_signal="SIGKILL", auto_remove=True) as made:
+        steps = Kill(how=how, restart="never").compile(_living(made, vanishes=True))
+        assert steps.undo == ()
+        assert ok([perform(each, Context()) for each in (*steps.do, *steps.confirm)])
+        until(lambda: perform(CheckContainer(engine=HOST, container=made.id, expect="gone"), Context()).ok)
+        assert ok([perform(each, Context()) for each in (*steps.do, *steps.confirm)]), "twice is harmless"
+
+
+def test_a_real_container_that_its_engine_removes_survives_a_restart(engine):
+    with container(engine, stop_signal="SIGKILL", auto_remove=True) as made:
+        steps = Restart().compile(_living(made, vanishes=True))
+        assert ok([perform(each, Context()) for each in (*steps.do, *steps.confirm, *steps.undo)])
+        assert at(made)
+        assert made.attrs["State"]["Running"]
+        assert made.attrs["HostConfig"]["AutoRemove"]
+
+
+DEAF = "trap 'touch /asked' TERM; touch /deaf; while :; do sleep 0.1; done"  # to SIGTERM
+HAND = """
+import sys, msgspec
+from runner.operations import Context, perform
+from runner.operations.record import Operation
+for operation in msgspec.json.decode(sys.argv[1], type=list[Operation]):
+    perform(operation, Context())
+"""
+
+
+def _killed_while(operations: tuple[Operation, ...], under_way) -> None:
+    """Let a process perform them, and kill it as soon as they are under way."""
+    hand = subprocess.Popen([sys.executable, "-c", HAND, msgspec.json.encode(operations).decode()])
+    try:
+        until(under_way)
+        assert hand.poll() is None
+    finally:
+        hand.kill()
+        hand.wait()
+
+
+def _living(made, **facts) -> Instance:
     made.reload()
     started = made.attrs["State"]["StartedAt"]
     return Instance(
-        target="shop", name="shop.0", platform="container", engine=HOST, container=made.id, started=started
+        target="shop",
+        name="shop.0",
+        platform="container",
+        engine=HOST,
+        container=made.id,
+        started=started,
+        **facts,
     )

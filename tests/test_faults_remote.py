@@ -26,9 +26,11 @@ from runner.faults.record import Fault, Instance, Pod, Steps
 from runner.faults.workloads import Restart, Scale
 from runner.helper.protocol import Report, line
 from runner.operations.afar import Helper
+from runner.operations.containers import LANDS
 from runner.operations.record import Afar, AfarGone, Await, CheckAfar, DockerCall, KubeCall, WriteFile
 from runner.places import Cluster, Engine, Post
 from runner.remote.allowed import stranger_in
+from runner.running.conductor import UNDO
 
 MIB = 1 << 20
 ID = "c" * 64
@@ -325,6 +327,24 @@ def test_a_container_is_killed_in_the_life_that_was_meant_and_started_again():
     assert Kill(restart="never").compile(container()).undo == ()
     gone = Kill(how="rm", restart="never").compile(container())
     assert (gone.do[0].verb, gone.undo, gone.confirm[0].expect) == ("remove", (), "gone")
+
+
+@pytest.mark.parametrize("fault", [Kill(how="stop"), Restart()])
+def test_what_an_engine_goes_on_with_when_its_caller_is_gone_is_waited_for_twice_within_the_deadline(fault):
+    steps = fault.compile(container())
+    assert steps.undo[0].started == steps.do[0].started, "the undo knows the life that is to end"
+    assert 2 * LANDS < steps.deadline < UNDO, "at once, and once more when the hand is surely gone"
+
+
+@pytest.mark.parametrize("how", ["auto", "kill", "stop"])
+def test_a_container_that_its_engine_removes_is_not_killed_where_it_is_wanted_back(how):
+    with pytest.raises(
+        Refused, match=r"shop.0: its engine removes the container web-1 .*; add restart: never"
+    ):
+        Kill(how=how).compile(container(known_as="web-1", vanishes=True))
+    steps = Kill(how=how, restart="never").compile(container(vanishes=True))
+    assert (steps.do[0].gone_is_fine, steps.undo, steps.confirm[0].expect) == (True, (), "ended")
+    assert not Kill(how=how).compile(container()).do[0].gone_is_fine
 
 
 def test_three_ways_to_kill_a_pod_are_three_different_things():

@@ -239,6 +239,19 @@ def test_a_container_on_the_hosts_network_is_refused_for_faults_of_the_network(e
         plan("a: {kind: blackhole, target: web, for: 2s}", environment)
 
 
+def test_a_container_that_its_engine_removes_is_not_killed_by_a_plan_that_promises_it_back(
+    engine, plan, mark
+):
+    environment = f"targets: {{web: {{docker: {{name: {mark}}}}}}}"
+    with container(engine, name=mark, auto_remove=True):
+        with pytest.raises(
+            Refused, match=rf"x.yaml:4: faults.a: web.0: .* removes the container {mark} as soon"
+        ):
+            plan("a: {kind: kill, target: web}", environment)
+        plan("a: {kind: kill, target: web, restart: never}", environment)
+        plan("a: {kind: restart, target: web, for: 2s}", environment)
+
+
 def test_two_names_of_one_container_are_one_victim(engine, plan, mark):
     environment = f"targets: {{one: {{docker: {{name: {mark}}}}}, web: {{docker: {{label: 'app={mark}'}}}}}}"
     with (

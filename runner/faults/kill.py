@@ -23,7 +23,7 @@ from runner.operations.record import (
 )
 
 COMES_BACK = 60.0  # seconds that a controller gets to bring back what was killed
-STOPS = 25.0  # seconds: an engine waits 10 s for a container to stop by itself
+STOPS = 28.0  # seconds: a stop takes an engine 10 s, and an undo waits up to 12 s, twice, for one cut short
 _MARGIN = 5.0
 _WAYS = {
     "process": ("kill",),
@@ -46,8 +46,8 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
 
     A pod by `delete` without grace (default), `evict` as its budgets allow, or `sigkill` of the process in it: three
     different things. What Squall started, and a container, is started again by the undo, unless *restart* is
-    `never`; a removed container cannot be. A pod comes back by its controller, and the undo waits for that.
-    A process that already ran when Squall came is left to its own supervisor.
+    `never`; a removed container cannot be, nor one of `docker run --rm`. A pod comes back by its controller, and the
+    undo waits for that. A process that already ran when Squall came is left to its own supervisor.
     """
 
     platforms: ClassVar[frozenset[str]] = frozenset(_WAYS)
@@ -99,13 +99,17 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             do = DockerCall(engine=engine, container=container, verb="remove", started=instance.started)
             gone = CheckContainer(engine=engine, container=container, expect="gone")
             return Steps(do=(do,), undo=(), confirm=(gone,), deadline=STOPS)
+        if instance.vanishes and self.restart == "always":
+            raise Refused(_vanishes(instance))
         do = DockerCall(
             engine=engine,
             container=container,
             verb="stop" if how == "stop" else "kill",
             started=instance.started,
+            gone_is_fine=instance.vanishes,
         )
-        again = DockerCall(engine=engine, container=container, verb="start")
+        awaited = instance.started if how == "stop" else ""  # a stop may still land when its hand is gone
+        again = DockerCall(engine=engine, container=container, verb="start", started=awaited)
         ended = CheckContainer(engine=engine, container=container, expect="ended", started=instance.started)
         return Steps(
             do=(do,),
@@ -150,3 +154,10 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
                 f"{instance.name}: the pod {pod.name} {owner}, so nobody may bring it back; write restart: never"
             )
         return (Await(check=the_workload(instance, "kill").check("ready"), within=COMES_BACK),)
+
+
+def _vanishes(instance: Instance) -> str:
+    return (
+        f"{instance.name}: its engine removes the container {instance.known_as or instance.container[:12]} as soon as"
+        " it ends (docker run --rm), so nobody can start it again; add restart: never, or run it without --rm"
+    )

@@ -52,6 +52,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine | None = None  # container
     container: str = ""  # container and pod: the runtime's id
     started: str = ""  # container: State.StartedAt of the life that is meant
+    vanishes: bool = False  # container: its engine removes it as soon as it ends (docker run --rm)
     pod: Pod | None = None  # pod and node
     post: Post | None = None  # where a helper can stand for it; its shape is up to the fault
     reverter: Post | None = None  # of shape api, for what only the cluster's API can undo

@@ -37,7 +37,7 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
     def _container(self, instance: Instance) -> Steps:
         engine, container = engine_of(instance, "restart"), instance.container
         do = DockerCall(engine=engine, container=container, verb="restart", started=instance.started)
-        runs = DockerCall(engine=engine, container=container, verb="start")
+        runs = DockerCall(engine=engine, container=container, verb="start", started=instance.started)
         ended = CheckContainer(engine=engine, container=container, expect="ended", started=instance.started)
         return Steps(do=(do,), undo=(runs,), confirm=(ended,), deadline=STOPS)
 

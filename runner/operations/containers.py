@@ -13,12 +13,16 @@ from runner.remote.docker import ApiError, EngineClient
 VERIFIED = 5.0  # seconds for a call's effect to be seen
 LOOK = 0.02  # seconds between two looks
 STOPPING = 10.0  # seconds that an engine gives a container to stop
+LANDS = STOPPING + 2.0  # seconds after which a stop has ended its life, though its caller is long gone
+GLANCE = 0.1  # seconds between two looks at what takes that long
 
 
 def perform_docker_call(operation: DockerCall) -> Reading:
     """Make the call unless its effect is there already. Raises OperationFailed."""
     client = EngineClient(operation.engine)
     state = state_of(client, operation.container)
+    if operation.verb == "start" and operation.started:
+        state = _outlasted(client, operation, state)
     if state is None:
         fine = operation.gone_is_fine or operation.verb == "remove"
         return Reading(ok=fine, evidence=f"{_short(operation)} is gone")
@@ -77,6 +81,20 @@ def _call(client: EngineClient, operation: DockerCall) -> None:
     except ApiError as error:
         if error.status not in (404, 409):  # gone meanwhile, or already so: the reading tells
             raise
+
+
+def _outlasted(
+    client: EngineClient, operation: DockerCall, state: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """Look at the life that is to end until it has, or no stop can end it any more; return the state then.
+
+    An engine finishes a stop, and a restart, whose caller was cut short: what runs now may be about to end.
+    """
+    until = clock.now() + LANDS
+    while state and state["Running"] and state["StartedAt"] == operation.started and clock.now() < until:
+        select.select((), (), (), GLANCE)
+        state = state_of(client, operation.container)
+    return state
 
 
 def _reached(operation: DockerCall, state: dict[str, Any] | None) -> bool:

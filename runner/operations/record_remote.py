@@ -16,6 +16,7 @@ class DockerCall(BaseOperation, frozen=True, kw_only=True, tag="docker-call"):
     """One call of a Docker engine about one container, by its full id.
 
     *started* (State.StartedAt) tells the life that is meant: `kill`, `stop` and `pause` of a later life are refused.
+    `start` with it expects that life to end: one that still runs is believed only when no stop can be under way.
     """
 
     engine: Engine

@@ -138,6 +138,7 @@ def _instance(spec: TargetSpec, index: int, one: dict[str, Any], helper: Helper)
         engine=spec.docker.engine,
         container=identity,
         started=one["State"]["StartedAt"],
+        vanishes=bool(one["HostConfig"].get("AutoRemove")),
         ready=not one["State"].get("Paused") and _healthy(one["State"]),
         created=one["Created"],
         post=Post(engine=spec.docker.engine, image=helper.image, container=identity)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import resource
 import signal
 import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -317,10 +320,7 @@ def test_open_connections_stay_as_they_are_until_they_are_made_again(wire):
 
 def test_what_is_no_http_passes(wire):
     wire.here.do(http(status=503))
-    with wire.theirs.entered():
-        peer = socket.create_connection((OURS4, 8080), timeout=3)
-    with peer:
-        peer.sendall(b"\x16\x03\x01 something\r\n\r\n")
+    with speak_strangely(wire.theirs) as peer:
         assert b"400" in peer.recv(4096)
     assert "no HTTP/1" in wire.here.do(CheckTable(table=HTTP)).evidence
 
@@ -332,3 +332,45 @@ def test_a_killed_proxy_leaves_the_port_to_its_program(wire, browse):
     holder.signal(signal.SIGKILL)
     assert wire.here.do(TableGone(table=HTTP)).ok
     assert browse("/")[0] == 200
+
+
+def speak_strangely(room):
+    """A connection that is no HTTP, open."""
+    with room.entered():
+        peer = socket.create_connection((OURS4, 8080), timeout=3)
+    peer.sendall(b"\x16\x03\x01 something\r\n\r\n")
+    return peer
+
+
+def descriptors(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_proxy_that_ran_out_of_descriptors_serves_again_once_there_are_some(wire, browse):
+    holder = wire.holder()
+    holder.do(http(status=503))
+    most = descriptors(holder.pid) + 4
+    resource.prlimit(holder.pid, resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.ExitStack() as stack:
+        deadline = time.monotonic() + 10
+        while descriptors(holder.pid) < most:
+            assert time.monotonic() < deadline, "the proxy was to run out of descriptors"
+            stack.enter_context(speak_strangely(wire.theirs))
+        assert browse("/") in ("silence", "reset")
+    assert browse("/")[0] == 503
+    holder.release()
+    assert browse("/")[0] == 200
+
+
+def test_a_connection_passes_beyond_descriptor_1024(wire):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1024), hard))
+    try:
+        wire.here.do(http(status=503))
+        with contextlib.ExitStack() as stack:
+            for _ in range(1100):
+                stack.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+            peer = stack.enter_context(speak_strangely(wire.theirs))
+            assert b"400" in peer.recv(4096)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -20,6 +20,7 @@ from runner.errors import OperationFailed
 from runner.operations.http_message import Body, Head, carry, read_head
 
 _PATIENCE = 60.0  # seconds of silence after which a connection is given up
+_AGAIN = 0.05  # seconds until a connection is taken again when there was no descriptor or thread for it
 _ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST, of IPv4 and IPv6 alike
 
 
@@ -49,7 +50,7 @@ class HttpProxy:
             self.wrong = msgspec.json.decode(answer, type=Wrong)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise OperationFailed(f"what is to be done to requests cannot be read: {error}") from None
-        self._counts, self._lock = _Counts(), threading.Lock()
+        self._counts, self._lock, self._closed = _Counts(), threading.Lock(), threading.Event()
         self._peers: set[socket.socket] = set()
         self._chance = random.Random()  # noqa: S311 - which requests are hit is no secret
         six = socket.has_dualstack_ipv6()
@@ -74,16 +75,17 @@ class HttpProxy:
         )
 
     def run(self) -> None:
-        """Serve until it is closed."""
-        while True:
+        """Serve until it is closed: where too many are served already, the next ones wait."""
+        while not self._closed.is_set():
             try:
                 peer, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+            except (OSError, RuntimeError):  # RuntimeError: no thread can be started
+                self._closed.wait(_AGAIN)
 
     def close(self) -> None:
         """End every connection that goes through here; those after them go directly."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -178,19 +180,23 @@ def _both_ways(peer: socket.socket, upstream: socket.socket, up: bytes, down: by
     """Carry bytes both ways until either side ends."""
     upstream.sendall(up)
     peer.sendall(down)
-    other = {peer: upstream, upstream: peer}
-    open_ends = [peer, upstream]
-    while open_ends:
-        ready, _, _ = select.select(open_ends, (), (), _PATIENCE)
+    ways = {peer.fileno(): (peer, upstream), upstream.fileno(): (upstream, peer)}
+    poll = select.poll()  # select() takes no descriptor beyond 1,023
+    for number in ways:
+        poll.register(number, select.POLLIN)
+    while ways:
+        ready = poll.poll(_PATIENCE * 1000)
         if not ready:
             return False
-        for each in ready:
-            if data := each.recv(1 << 16):
-                other[each].sendall(data)
+        for number, _ in ready:
+            source, sink = ways[number]
+            if data := source.recv(1 << 16):
+                sink.sendall(data)
             else:
-                open_ends.remove(each)
+                poll.unregister(number)
+                del ways[number]
                 with contextlib.suppress(OSError):
-                    other[each].shutdown(socket.SHUT_WR)
+                    sink.shutdown(socket.SHUT_WR)
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import resource
 import threading
 import zlib
 from typing import Protocol
@@ -46,6 +47,7 @@ class Served:
         self._name = operation.table
         mark = mark_of(operation.table)
         dns = operation.what == "dns"
+        _take_descriptors()
         self._responder: Responder = (
             DnsResponder(operation.names, operation.answer, mark) if dns else HttpProxy(operation.answer)
         )
@@ -111,6 +113,12 @@ def forget(name: str) -> int:
     """Delete what the kernel knows of connections that a table redirected; tell how many. Raises OSError."""
     mark = mark_of(name)
     return conntrack.delete(lambda entry: entry.mark == mark)
+
+
+def _take_descriptors() -> None:
+    """Let this process open as many as it may: a connection that passes takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _lead_out(operation: Serve, port: int, mark: int) -> str:

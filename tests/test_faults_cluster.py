@@ -369,6 +369,20 @@ def test_a_drained_node_is_left_by_those_who_come_back_elsewhere(cluster, spare,
 
 
 @pytest.mark.long
+def test_a_drain_evicts_one_pod_at_a_time_so_that_a_halt_spares_the_others(cluster, spare, place):
+    with lodgers(cluster, spare, kind="deployment") as where:
+        act = here(act_of(DrainNode(), node_instance(spare, place), "drain"), place)
+        perform(act.do[0], Context())
+        drain = perform(act.do[1], Context())
+        assert "1 pods evicted" in drain.reading.evidence
+        assert drain.tick() == 0.0, "the next is due at once"
+        assert "2 pods evicted" in drain.reading.evidence
+        drain.release()
+        assert len(living_on(cluster, where, spare)) == 1
+        assert undone(act)
+
+
+@pytest.mark.long
 def test_a_pod_that_nobody_brings_back_is_never_evicted(cluster, spare, place):
     with lodgers(cluster, spare, kind="alone") as where:
         act = here(act_of(DrainNode(), node_instance(spare, place), "drain"), place)

@@ -23,16 +23,21 @@ class Draining:
     def __init__(self, operation: Drain) -> None:
         self._client, self._operation = ClusterClient(operation.cluster), operation
         self._evicted: set[str] = set()
+        self._refused: dict[str, str] = {}  # by uid: who may not go yet, and why
         self.reading = Reading()
         node = self._client.get(f"/api/v1/nodes/{operation.node}")
         if operation.uid and node["metadata"]["uid"] != operation.uid:
             raise OperationFailed(f"node {operation.node} is another one by now: nobody was evicted")
-        self._round()
+        self._queue = self._round()
+        self._evict_next()  # what forbids every eviction is to be known at once
 
     def tick(self) -> float:
-        """Evict whoever is left and may go; an API that does not answer is asked again."""
+        """Evict one of those who are left, so that a halt is heard before the next; an API that fails is asked again."""
         try:
-            self._round()
+            self._evict_next()
+            if self._queue:
+                return 0.0
+            self._queue = self._round()
         except OperationFailed as error:
             self.reading = Reading(ok=None, evidence=f"evicting waits: {error}")
         return ROUND
@@ -40,17 +45,25 @@ class Draining:
     def release(self) -> None:
         """Evict nobody any more."""
 
-    def _round(self) -> None:
-        refused = []
-        for pod in list(_evictable(self._client, self._operation.node)):
-            facts = pod["metadata"]
-            if facts.get("deletionTimestamp"):
-                continue
-            came, words = evict(self._client, facts["namespace"], facts["name"], facts["uid"])
+    def _round(self) -> list[dict[str, Any]]:
+        """Who is to be evicted next, one after the other."""
+        found = [pod["metadata"] for pod in _evictable(self._client, self._operation.node)]
+        left = [facts for facts in found if not facts.get("deletionTimestamp")]
+        uids = {facts["uid"] for facts in left}
+        self._refused = {uid: words for uid, words in self._refused.items() if uid in uids}
+        return left
+
+    def _evict_next(self) -> None:
+        if self._queue:
+            facts = self._queue.pop(0)
+            uid = facts["uid"]
+            came, words = evict(self._client, facts["namespace"], facts["name"], uid)
+            self._refused.pop(uid, None)
             if came == "refused":
-                refused.append(f"{facts['name']}: {words}")
+                self._refused[uid] = f"{facts['name']}: {words}"
             elif came == "evicted":
-                self._evicted.add(facts["uid"])
+                self._evicted.add(uid)
+        refused = list(self._refused.values())
         waits = f"; {len(refused)} may not go yet: {refused[0]}" if refused else ""
         self.reading = Reading(
             evidence=f"{len(self._evicted)} pods evicted from {self._operation.node}{waits}"

@@ -6,15 +6,22 @@ import contextlib
 import os
 import signal
 import statistics
+import threading
+import time
 from dataclasses import dataclass
 
 import pytest
 
 from runner.errors import OperationFailed
+from runner.operations import round_trip, tc
 from runner.operations.kernel import kernel_features
-from runner.operations.record import CheckNetem, Match, Netem, NetemGone
+from runner.operations.netem import TABLE
+from runner.operations.nft import find_table
+from runner.operations.record import CheckNetem, Cut, Match, Netem, NetemGone
+from tests.link_parts import until
 from tests.network_parts import OTHER4, OURS4, THEIRS4, THEIRS6, Cable, Here, cable
 
+NOBODY4 = THEIRS4.rsplit(".", 1)[0] + ".77"
 HAS_NETEM = os.geteuid() == 0 and "netem" in kernel_features()
 in_the_kernel = pytest.mark.skipif(
     not HAS_NETEM, reason="no netem in this kernel: test_stock_kernel.py runs these in one that has it"
@@ -84,12 +91,96 @@ def test_it_is_confirmed_by_counters_and_by_a_round_trip(wire):
     check = CheckNetem(delay=0.05, match=match)
     wire.here.do(Netem(delay=0.05, match=match))
     wire.ours.trip(THEIRS4, 7000)
+    until(lambda: wire.here.do(check).ok is not None)
     seen = wire.here.do(check)
     assert seen.ok, seen
     assert "netem passed" in seen.evidence
     assert f"a round trip to {THEIRS4} takes" in seen.evidence
     wire.here.release()
     assert wire.here.do(check).ok is False
+
+
+def measured(wire, match):
+    with wire.ours.entered():
+        return round_trip.measured(match)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """What a measurement waits for."""
+    opened, measure = threading.Event(), round_trip._measure
+    monkeypatch.setattr(round_trip, "_measure", lambda match: (opened.wait(10), measure(match))[1])
+    yield opened
+    opened.set()
+
+
+def measuring():
+    return [each for each in threading.enumerate() if "(_run)" in each.name]
+
+
+def test_a_round_trip_is_known_later_and_its_thread_ends(wire, gate):
+    match = Match(peers=(THEIRS4,), ports=(7000,), protocol="tcp")
+    for _ in range(2):
+        assert measured(wire, match) is None
+    assert len(measuring()) == 1
+    gate.set()
+    until(lambda: measured(wire, match) is not None)
+    trip = measured(wire, match)
+    assert trip.whom == f"{THEIRS4} port 7000"
+    assert 0 < trip.seconds < 1
+    round_trip.forget(match)
+    until(lambda: not measuring())
+
+
+def test_what_was_begun_before_it_was_forgotten_is_told_to_nobody(wire, gate):
+    match = Match(peers=(THEIRS4,), ports=(7000,), protocol="tcp")
+    assert measured(wire, match) is None
+    round_trip.forget(match)
+    gate.set()
+    until(lambda: not measuring())
+    gate.clear()
+    assert measured(wire, match) is None
+    round_trip.forget(match)
+
+
+def test_who_looks_at_a_round_trip_does_not_wait_for_a_peer_that_is_silent(wire):
+    match = Match(peers=(NOBODY4,), ports=(7000,), protocol="tcp")
+    began = time.monotonic()
+    assert measured(wire, match) is None
+    assert time.monotonic() - began < round_trip.PATIENCE / 2
+    until(lambda: measured(wire, match) == round_trip.Trip())
+    round_trip.forget(match)
+
+
+def test_a_delay_is_judged_by_a_round_trip_once_there_is_one(wire, gate, monkeypatch):
+    counted = {"handle": tc.NETEM, "packets": 5, "drops": 0, "qlen": 0}
+    monkeypatch.setattr(tc, "qdiscs", lambda: [counted])
+    match = Match(peers=(THEIRS4,), ports=(7000,), protocol="tcp", direction="in")
+    check = CheckNetem(delay=0.5, match=match)
+    seen = wire.here.do(check)
+    assert seen.ok is None
+    assert "is being measured" in seen.evidence
+    gate.set()
+    until(lambda: wire.here.do(check).ok is not None)
+    seen = wire.here.do(check)
+    assert seen.ok is False
+    assert "less than the delay" in seen.evidence
+    round_trip.forget(match)
+    monkeypatch.undo()  # the fixture reads that nothing is left
+
+
+def test_the_tree_is_taken_away_before_a_table_that_another_holds_is_waited_for(wire, monkeypatch):
+    holder, take_away, there = wire.holder(), tc.take_away, []
+    holder.do(Cut(table=TABLE, match=Match(peers=(NOBODY4,))))
+
+    def taken():
+        there.append(find_table(TABLE) is not None)
+        holder.signal(signal.SIGKILL)
+        return take_away()
+
+    monkeypatch.setattr(tc, "take_away", taken)
+    assert wire.here.do(NetemGone()).ok
+    assert there == [True]
 
 
 @in_the_kernel

@@ -64,15 +64,16 @@ class Shaped:
 
     def release(self) -> None:
         """Pick no packet any more, then take the qdiscs away."""
+        round_trip.forget(self._match)
         if self._table:
             self._table.release()
         tc.take_away()
 
 
 def netem_gone() -> Reading:
-    """Take our tree away and read that it is gone."""
-    table = remove_table(TABLE)
+    """Take our tree away and read that it is gone. First the tree: without it a table that others hold hurts nobody."""
     taken = tc.take_away()
+    table = remove_table(TABLE)
     if left := tc.left():
         return Reading(ok=False, evidence=f"our qdisc is still there on {', '.join(left)}")
     if not table.ok:
@@ -104,15 +105,16 @@ def check_netem(operation: CheckNetem) -> Reading:
 
 def _with_round_trip(seen: Reading, operation: CheckNetem) -> Reading:
     """Ask the second witness: a packet of ours to a peer."""
-    measured = round_trip.measured(operation.match)
-    if measured is None:
+    trip = round_trip.measured(operation.match)
+    if trip is None:
+        return Reading(ok=None, evidence=f"{seen.evidence}; a round trip is being measured")
+    if not trip.whom:
         return Reading(
             ok=seen.ok, evidence=f"{seen.evidence}; no peer answers that a round trip could be measured to"
         )
-    seconds, whom = measured
     both = 2 if operation.match.direction == "both" else 1
-    said = f"{seen.evidence or 'netem is set'}; a round trip to {whom} takes {seconds * 1e3:.1f} ms"
-    if seconds < (operation.delay - operation.jitter) * both * 0.9:
+    said = f"{seen.evidence}; a round trip to {trip.whom} takes {trip.seconds * 1e3:.1f} ms"
+    if trip.seconds < (operation.delay - operation.jitter) * both * 0.9:
         return Reading(ok=False, evidence=f"{said}, less than the delay")
     return Reading(evidence=said)
 

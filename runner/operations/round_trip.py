@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import socket
 import struct
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner import clock
@@ -13,14 +16,47 @@ from runner.operations.record import Match
 
 PATIENCE = 1.0
 AGAIN = 2.0  # seconds that a measurement is good for: a peer is not to be bothered with every look
-_last: dict[Match, tuple[float, tuple[float, str] | None]] = {}
 
 
-def measured(match: Match) -> tuple[float, str] | None:
-    """Seconds of a round trip to some peer of *match*, and to whom. None where none answers."""
-    now = clock.now()
-    if match in _last and now - _last[match][0] < AGAIN:
-        return _last[match][1]
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Seconds to *whom* and back; nobody answered where that is empty."""
+
+    seconds: float = 0.0
+    whom: str = ""
+
+
+class _Measurement:
+    """One by a thread of its own: who looks at a delay has a halt to hear, and does not wait for peers."""
+
+    def __init__(self, match: Match, before: Trip | None) -> None:
+        self.trip, self.ended = before, math.inf
+        threading.Thread(target=self._run, args=(match,), daemon=True).start()
+
+    def _run(self, match: Match) -> None:
+        try:
+            self.trip = _measure(match)
+        finally:
+            self.ended = clock.now()
+
+
+_latest: dict[Match, _Measurement] = {}
+
+
+def measured(match: Match) -> Trip | None:
+    """The last round trip to some peer of *match*, and begin another one when it is time. None where none has ended."""
+    latest = _latest.get(match)
+    if latest is None or clock.now() >= latest.ended + AGAIN:
+        latest = _latest[match] = _Measurement(match, latest.trip if latest else None)
+    return latest.trip
+
+
+def forget(match: Match) -> None:
+    """Let nobody be told what was measured until now, or is being measured."""
+    _latest.pop(match, None)
+
+
+def _measure(match: Match) -> Trip:
     found = None
     for host in _peers(match)[:2]:
         for port in match.ports[:1] or (0,):
@@ -30,8 +66,7 @@ def measured(match: Match) -> tuple[float, str] | None:
                 found = _by_icmp(host) or _by_tcp(host, 9)
         if found:
             break
-    _last[match] = (clock.now(), found)
-    return found
+    return found or Trip()
 
 
 def _peers(match: Match) -> list[str]:
@@ -46,14 +81,14 @@ def _peers(match: Match) -> list[str]:
 
 def _gateways() -> list[str]:
     found = []
-    for line in Path("/proc/self/net/route").read_text(encoding="ascii").splitlines()[1:]:
+    for line in Path("/proc/thread-self/net/route").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
         if fields[1] == "00000000" and int(fields[3], 16) & 2:
             found.append(socket.inet_ntoa(struct.pack("=I", int(fields[2], 16))))
     return found
 
 
-def _by_tcp(host: str, port: int) -> tuple[float, str] | None:
+def _by_tcp(host: str, port: int) -> Trip | None:
     """A connection is answered, or refused, after one round trip."""
     begun = clock.now()
     try:
@@ -63,10 +98,10 @@ def _by_tcp(host: str, port: int) -> tuple[float, str] | None:
         pass
     except OSError:
         return None
-    return clock.now() - begun, f"{host} port {port}"
+    return Trip(clock.now() - begun, f"{host} port {port}")
 
 
-def _by_icmp(host: str) -> tuple[float, str] | None:
+def _by_icmp(host: str) -> Trip | None:
     """An echo, by a socket that needs no privilege where the namespace allows it, else by a raw one."""
     six = ":" in host
     family, protocol = (socket.AF_INET6, 58) if six else (socket.AF_INET, 1)
@@ -74,7 +109,7 @@ def _by_icmp(host: str) -> tuple[float, str] | None:
         try:
             with socket.socket(family, kind, protocol) as asked:
                 asked.connect((host, 0))
-                return _echo(asked, six=six, raw=kind == socket.SOCK_RAW), host
+                return Trip(_echo(asked, six=six, raw=kind == socket.SOCK_RAW), host)
         except OSError:
             continue
     return None

@@ -263,9 +263,9 @@ def account(cluster, space):
     cluster.core.delete_namespaced_service_account("reverter", space)
 
 
-def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(
-    holder, place, image, space, cluster, account
-):
+@pytest.fixture
+def scaled(holder, place, image, space, cluster, account):
+    """A deployment that a helper in the cluster holds at two replicas instead of one, and the number as it reads."""
     with deployment(cluster, replicas=1) as made:
         where, name = made.metadata.namespace, made.metadata.name
         account(where, name)
@@ -282,11 +282,31 @@ def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(
                 confirm=(),
             )
         )
-        assert cluster.apps.read_namespaced_deployment(name, where).spec.replicas == 2
-        held.kill()
-        time_until(lambda: cluster.apps.read_namespaced_deployment(name, where).spec.replicas == 1)
-        assert held.gone().ok
-        assert none_left(cluster, held)
+
+        def replicas(wanted=None):
+            if wanted is not None:
+                cluster.apps.patch_namespaced_deployment(name, where, {"spec": {"replicas": wanted}})
+            return cluster.apps.read_namespaced_deployment(name, where).spec.replicas
+
+        yield held, replicas
+
+
+def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(scaled, cluster):
+    held, replicas = scaled
+    assert replicas() == 2
+    held.kill()
+    time_until(lambda: replicas() == 1)
+    assert held.gone().ok
+    assert none_left(cluster, held)
+
+
+def test_what_somebody_else_changed_meanwhile_is_left_alone_and_that_is_said(scaled):
+    held, replicas = scaled
+    replicas(0)
+    held.let_go()
+    with pytest.raises(OperationFailed, match="somebody else"):
+        held.gone()
+    assert replicas() == 0
 
 
 class Relay:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import select
-from collections.abc import Iterator
 
 from runner.errors import NothingDone
 from runner.helper.entering import enter, pod_ended
@@ -15,7 +14,7 @@ from runner.operations.record import Operation, Reading
 from runner.operations.stand import find_stand
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries of an undo that fails
-FAR_PAUSES = (*PAUSES, *[2.0] * 60)  # of one that has to reach an API: nobody else will do it
+FAR_PAUSE = 2.0  # and then of one that does not reach its API, as long as we live: nobody else will do it
 LONGEST = 500  # characters of a sentence
 
 
@@ -61,33 +60,31 @@ class Work:
 
     def undo(self) -> tuple[tuple[Reading, ...], str]:
         """Let go and undo, again and again until it is undone or there is no hope; every operation each time."""
-        problem = ""
-        for last in self._tries():
-            problem = self._let_go()
-            self._stand, self._gone = self._find()
-            if self._gone and self._orders.post.shape == "disk" and not pod_ended(self._orders.post):
-                problem = f"{self._gone}, and its disk with it is not to be seen: start it and roll back"
-                if last:
-                    return (), problem
-                continue
-            if self._gone:
-                return (Reading(evidence=f"{self._gone}: nothing of it is left"),), problem
-            self._context = Context(stand=self._stand)
-            readings = []
-            for operation in self._orders.undo:
-                reading, trouble = self._perform(operation)
-                readings += [reading] if reading else []
-                problem = problem or trouble or (reading.evidence if reading and reading.ok is False else "")
-            if not problem or last:
-                return tuple(readings), problem
-        return (), problem
-
-    def _tries(self) -> Iterator[bool]:
-        """Yield whether a try is the last one, pausing between them."""
-        for seconds in FAR_PAUSES if self._orders.post.shape == "api" else PAUSES:
-            yield False
+        pauses = iter(PAUSES)
+        while True:
+            readings, problem, raised = self._undo_once()
+            far = FAR_PAUSE if raised and self._orders.post.shape == "api" else None
+            seconds = next(pauses, far)
+            if not problem or seconds is None:
+                return readings, problem
             select.select((), (), (), seconds)
-        yield True
+
+    def _undo_once(self) -> tuple[tuple[Reading, ...], str, bool]:
+        """Return readings, the problem, and whether an operation raised: it could not even see what is there."""
+        problem, raised = self._let_go(), False
+        self._stand, self._gone = self._find()
+        if self._gone and self._orders.post.shape == "disk" and not pod_ended(self._orders.post):
+            return (), f"{self._gone}, and its disk with it is not to be seen: start it and roll back", False
+        if self._gone:
+            return (Reading(evidence=f"{self._gone}: nothing of it is left"),), problem, False
+        self._context = Context(stand=self._stand)
+        readings = []
+        for operation in self._orders.undo:
+            reading, trouble = self._perform(operation)
+            readings += [reading] if reading else []
+            raised = raised or bool(trouble)
+            problem = problem or trouble or (reading.evidence if reading and reading.ok is False else "")
+        return tuple(readings), problem, raised
 
     def _find(self) -> tuple[Stand | None, str]:
         """Find where we stand, and enter it where that has to be; else say what is gone."""

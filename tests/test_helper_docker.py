@@ -236,7 +236,8 @@ def test_a_container_that_somebody_else_froze_stays_frozen(holder, post, target)
     target.pause()
     try:
         held = holder(do=do.do, undo=undo.undo, confirm=do.confirm)
-        assert "somebody else wrote it; left alone" in held.says()
+        said = held.says()
+        assert "somebody else wrote it; left alone" in said, said
         subprocess.run(["docker", "wait", held.name("warden")], capture_output=True, timeout=20)
         assert is_frozen(target)
         assert "the hand helper did nothing" in held.gone().evidence

@@ -161,7 +161,11 @@ class HeldAfar:
         while not (helper.last and helper.last.state in (wanted, "seen")):
             if clock.now() >= until:
                 raise OperationFailed(f"the {helper.role} helper was not {wanted} within {READY:g} s")
-            select.select((helper.stream,), (), (), min(self._beat(), LOOK))
+            try:
+                due = self._beat()
+            except OperationFailed as error:  # one that ends hangs up: what it said before is the reason
+                raise OperationFailed(self._problem() or str(error)) from error
+            select.select((helper.stream,), (), (), min(due, LOOK))
             if problem := self._problem() or self._vanished():
                 raise OperationFailed(problem)
 

@@ -20,7 +20,7 @@ from runner.targets.elsewhere import resolve
 from tests.cluster_api import authority, trust
 from tests.cluster_parts import namespace, until
 from tests.matrix.scenes import Kind, OnKubernetes
-from tests.matrix.strikes import PATIENCE, Cell, strike
+from tests.matrix.strikes import Cell, strike
 from tests.runs import ROOT
 
 pytestmark = pytest.mark.timeout(180)
@@ -131,8 +131,7 @@ def test_without_its_role_a_fault_is_refused_before_anything_is_touched(limited,
         if "helpers" in roles[:-1]:
             # the reverter lacks it, whom the runner may not ask about: it fails and harms nobody
             with Cell(limited) as cell:
-                cell.begin()
-                assert cell.wait_for("lost", seconds=PATIENCE), cell.words
+                assert cell.begin("lost"), cell.words
                 assert any("forbidden" in word for word in cell.words), cell.words
                 assert not cell.hurt()
         else:
@@ -149,7 +148,7 @@ def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(limited, roles
         assert forbidden(client.get, f"/api/v1/namespaces/{limited.namespace}/secrets")
         assert forbidden(client.post, f"/api/v1/namespaces/{limited.namespace}/pods", {})
         assert forbidden(client.get, "/api/v1/pods")
-        result = strike(limited, "runner SIGTERM", random.Random(7))
+        [result] = strike([limited], "runner SIGTERM", random.Random(7))
         assert result.landed, result
         assert result.clean, result
 

@@ -12,6 +12,7 @@ import pytest
 from runner import cgroups
 from runner.errors import OperationFailed, Place
 from runner.helper.posting import ground
+from runner.operations.record import AfarGone
 from runner.places import Cluster, Post
 from runner.running.leftovers import leftovers
 from runner.scenario import Environment, Helper, Pods, TargetSpec
@@ -130,17 +131,33 @@ def test_a_record_that_asks_for_anything_but_an_undo_of_ours_is_refused(grounds,
         "undo": [undo],
         "op": "afar-gone",
     }
+    with recorded(cluster, environment, body) as left:
+        assert left.operation is None
+        assert "somebody wrote it in" in left.problem
+
+
+def test_a_record_cannot_end_what_a_living_run_holds(grounds, cluster, held):
+    environment, post = grounds
+    undo = AfarGone(run=RUN, act=held.act, post=post, undo=held.undo)
+    with recorded(cluster, environment, msgspec.to_builtins(undo)) as left:
+        assert left.operation is None
+        assert "another record" in left.problem
+
+
+@contextlib.contextmanager
+def recorded(cluster, environment, body):
+    """What is made of a record that somebody else wrote."""
+    space = environment.helper.namespace
     record = {
         "metadata": {"name": "squall-evil", "labels": {"squall.role": "record", "squall.run": "evil"}},
         "data": {"undo": json.dumps(body)},
     }
-    cluster.core.create_namespaced_config_map(environment.helper.namespace, record)
+    cluster.core.create_namespaced_config_map(space, record)
     try:
         [left] = [each for each in leftovers(environment) if each.run == "evil"]
-        assert left.operation is None
-        assert "somebody wrote it in" in left.problem
+        yield left
     finally:
-        cluster.core.delete_namespaced_config_map("squall-evil", environment.helper.namespace)
+        cluster.core.delete_namespaced_config_map("squall-evil", space)
 
 
 def test_the_verb_asks_before_it_obeys_a_record(grounds, held, tmp_path):

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from runner.errors import OperationFailed
-from runner.helper.posting import ground
+from runner.helper.posting import ground, name_of
 from runner.operations.afar_end import perform_afar_gone
 from runner.operations.record import AfarGone
 from runner.places import Cluster, Engine
@@ -56,8 +56,11 @@ def _distinct(places: Iterable[T]) -> list[T]:
 def _in_cluster(cluster: Cluster, environment: Environment) -> Iterator[Leftover]:
     helper = environment.helper
     for one in records.leftovers(cluster, helper.namespace, helper.image):
-        if one.undo is None:
-            problem = f"{helper.namespace}/{one.name}: {one.problem}; look at it by hand, then delete it"
+        problem = one.problem
+        if one.undo is not None and one.name != name_of(one.undo.run, one.undo.act, "record"):
+            problem = "it names the helpers of another record: somebody wrote it in"  # which may live
+        if one.undo is None or problem:
+            problem = f"{helper.namespace}/{one.name}: {problem}; look at it by hand, then delete it"
             yield Leftover(one.run, one.name, one.owner, problem=problem)
             continue
         account = helper.service_account if one.undo.post.shape == "api" else ""

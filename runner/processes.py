@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner import clock
 from runner.clock import boot_id
 from runner.operations.record import Identity
+
+EXECUTED = 1.0  # seconds that the kernel may take to lay out a new program: its file may lie far away
+LOOK = 0.002  # seconds between two looks at one that is on its way
+PF_EXITING, PF_KTHREAD = 0x4, 0x200000  # linux/sched.h
 
 
 def identify(pid: int) -> Identity | None:
@@ -68,12 +74,25 @@ def marked(run: str, instance: str | None = None) -> Iterator[Identity]:
     if instance is not None:
         wanted.append(f"SQUALL_INSTANCE={instance}".encode())
     for pid in pids():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
+        environment = environment_of(pid).split(b"\0")
         if all(mark in environment for mark in wanted) and (found := identify(pid)):
             yield found
+
+
+def environment_of(pid: int) -> bytes:
+    """Read what a process was started with; empty where it is gone or not ours to read.
+
+    One that is just being executed shows nothing for a moment, and is asked again: nobody may be missed that way.
+    """
+    until = clock.now() + EXECUTED
+    while True:
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            if environment or not _is_being_executed(pid) or clock.now() >= until:
+                return environment
+        except OSError:
+            return b""
+        select.select((), (), (), LOOK)
 
 
 def leads_session(process: Identity) -> bool:
@@ -89,10 +108,21 @@ def pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
+def _is_being_executed(pid: int) -> bool:
+    """Tell whether its memory is new and not laid out yet: the kernel knows no begin of its environment."""
+    fields = _fields(pid)
+    return not int(fields[6]) & (PF_KTHREAD | PF_EXITING) and fields[0] != "Z" and int(fields[47]) == 0
+
+
 def _state(pid: int) -> tuple[str, int]:
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    fields = text[text.rindex(")") + 2 :].split()
+    fields = _fields(pid)
     return fields[0], int(fields[19])
+
+
+def _fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third, the state, on: proc(5)."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return text[text.rindex(")") + 2 :].split()
 
 
 def _inode(descriptor: int) -> int:

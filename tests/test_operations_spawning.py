@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import processes
 from runner.errors import OperationFailed
 from runner.operations import Context, perform
 from runner.operations.record import CheckProcess, Spawn, Stop
@@ -286,3 +287,25 @@ def test_stop_twice_and_of_nobody_is_harmless(run, spawn):
     spawn()
     assert stop(run).ok
     assert stop(run).evidence == "nothing of it lived"
+
+
+def test_a_process_that_is_just_being_executed_is_found():
+    """For a moment after the call that starts it, its environment reads empty: that is not nobody."""
+    for number in range(300):
+        run = f"exec-{os.getpid()}-{number}"
+        pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {"SQUALL_RUN": run})
+        try:
+            assert [each.pid for each in processes.marked(run)] == [pid], number
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def test_one_without_any_environment_is_not_waited_for():
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+    try:
+        until(lambda: not processes._is_being_executed(pid))
+        assert processes.environment_of(pid) == b""
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -14,11 +14,7 @@ HAND = "SQUALL_BY"  # in the environment of a hand and of all that it starts: th
 
 def environment_of(pid: int) -> dict[str, str]:
     """Read the environment a process was started with; empty where it is gone or not ours to read."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - /proc
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return {}
+    text = processes.environment_of(pid).decode(errors="replace")
     return dict(pair.split("=", 1) for pair in text.split("\0") if "=" in pair)
 
 

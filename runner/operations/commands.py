@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from runner import clock, processes
 from runner.operations import launching
@@ -73,9 +72,9 @@ def _is_unattended(pid: int) -> bool:
     try:
         if os.getsid(pid) != pid:  # what a command left in the background after its end is not meant
             return False
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
+    variables = processes.environment_of(pid).split(b"\0")
     mark = next((each for each in variables if each.startswith(HAND_MARK.encode() + b"=")), b"")
     hand, _, started = mark.partition(b"=")[2].partition(b":")
     if not (hand.isdigit() and started.isdigit()):

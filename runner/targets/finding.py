@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.errors import Refused
 from runner.operations.record import Identity
-from runner.processes import identify, pids
+from runner.processes import environment_of, identify, pids
 from runner.scenario import Found
 from runner.targets.listeners import command_line, holders, listening, user_name
 
@@ -107,11 +107,7 @@ def _check_permission(process: Identity, head: str) -> None:
 
 def is_squall(pid: int) -> bool:
     """Tell whether *pid* was started by a run of Squall or is a squall command itself."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        environment = []
-    if any(entry.startswith(b"SQUALL_RUN=") for entry in environment):
+    if any(entry.startswith(b"SQUALL_RUN=") for entry in environment_of(pid).split(b"\0")):
         return True
     words = command_line(pid).split(" ")
     return any(word.rpartition("/")[2] == "squall" for word in words[:2]) or bool(

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner import clock
-from runner.clock import boot_id
 from runner.operations.record import Identity
 
 EXECUTED = 1.0  # seconds that the kernel may take to lay out a new program: its file may lie far away
@@ -26,7 +25,7 @@ def identify(pid: int) -> Identity | None:
     try:
         state, started = _state(pid)
         return (
-            Identity(pid=pid, started=started, boot=boot_id(), inode=_inode(descriptor))
+            Identity(pid=pid, started=started, boot=clock.boot_id(), inode=_inode(descriptor))
             if state != "Z"
             else None
         )
@@ -38,7 +37,7 @@ def identify(pid: int) -> Identity | None:
 
 def open_pidfd(process: Identity) -> int | None:
     """Open a pidfd of exactly that process; None where it is gone. The caller closes it."""
-    if process.boot != boot_id():
+    if process.boot != clock.boot_id():
         return None
     try:
         descriptor = os.pidfd_open(process.pid)
@@ -84,15 +83,15 @@ def environment_of(pid: int) -> bytes:
 
     One that is just being executed shows nothing for a moment, and is asked again: nobody may be missed that way.
     """
-    until = clock.now() + EXECUTED
-    while True:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-            if environment or not _is_being_executed(pid) or clock.now() >= until:
-                return environment
-        except OSError:
-            return b""
-        select.select((), (), (), LOOK)
+    path, until = Path(f"/proc/{pid}/environ"), clock.now() + EXECUTED
+    try:
+        while not (environment := path.read_bytes()):
+            if not _is_being_executed(pid) or clock.now() >= until:
+                return path.read_bytes()  # it may have been laid out between the two looks
+            select.select((), (), (), LOOK)
+    except OSError:
+        return b""
+    return environment
 
 
 def leads_session(process: Identity) -> bool:
@@ -109,9 +108,9 @@ def pids() -> list[int]:
 
 
 def _is_being_executed(pid: int) -> bool:
-    """Tell whether its memory is new and not laid out yet: the kernel knows no begin of its environment."""
+    """Tell whether its memory is new and not laid out yet: the kernel knows no end of its environment."""
     fields = _fields(pid)
-    return not int(fields[6]) & (PF_KTHREAD | PF_EXITING) and fields[0] != "Z" and int(fields[47]) == 0
+    return not int(fields[6]) & (PF_KTHREAD | PF_EXITING) and fields[0] != "Z" and int(fields[48]) == 0
 
 
 def _state(pid: int) -> tuple[str, int]:

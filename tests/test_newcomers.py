@@ -60,6 +60,18 @@ def test_those_that_are_hurt_and_gone_leave_room_and_who_is_not_ready_does_not_c
     assert msgspec.structs.replace(pod(6), ready=False) in came
 
 
+@pytest.mark.parametrize(
+    ("limits", "joined"), [(Limits(pick=0.5), ["web.4"]), (Limits(ready=3), ["web.4"]), (Limits(ready=4), [])]
+)
+def test_those_that_are_not_ready_since_they_are_hurt_count_once(limits, joined):
+    room = Room(0, 1, 2)
+    room.add(3, ready=False)  # the one that was hurt
+    newcomers = Newcomers(room, "web", limits)
+    room.add(4)
+    came = newcomers.came()
+    assert [one.name for one in newcomers.within_limits(came, {"web.3"})] == joined
+
+
 def test_a_target_of_which_nobody_is_left_has_no_newcomers():
     room = Room(0)
     newcomers = Newcomers(room, "web", Limits())

@@ -32,9 +32,16 @@ class Newcomers:
         return came
 
     def within_limits(self, came: list[Instance], hurt: Collection[str]) -> list[Instance]:
-        """Those of *came* that may join those *hurt*: as many as the environment allows of all that are there and ready."""
+        """Those of *came* that may join those *hurt*: as many as the environment allows of all that are there.
+
+        Who is not ready does not count; those that are hurt may not be ready for that very reason.
+        """
         present = self._victims.present(self._target).values() if came else ()
-        ready, living = sum(one.ready for one in present), sum(one.name in hurt for one in present)
-        most = len(came) if self._limits.pick is None else int(self._limits.pick * ready + 1e-9) - living
-        left = len(came) if self._limits.ready is None else ready - living - self._limits.ready
+        struck = sum(one.name in hurt for one in present)
+        well = sum(one.ready and one.name not in hurt for one in present)
+        most, left = len(came), len(came)
+        if self._limits.pick is not None:
+            most = int(self._limits.pick * (struck + well) + 1e-9) - struck
+        if self._limits.ready is not None:
+            left = well - self._limits.ready
         return came[: max(0, min(most, left))]

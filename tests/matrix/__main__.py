@@ -1,8 +1,8 @@
 """The long form: `python -m tests.matrix --tries 20` prints the table; it needs root, an engine, and for pods a cluster.
 
 Several tries run at a time, each in a scene of its own; what others would feel (a node's state, an engine that does not
-answer) runs apart. Every try is kept at once in the file `--tries-in`, so that a run that is cut short is gone on with by
-the same command; `--report` is the table of all tries in that file.
+answer) runs apart. What a scene has shown is kept in the file `--tries-in` as soon as it ends, so that a run that is cut
+short is gone on with by the same command; `--report` is the table of all tries in that file.
 """
 
 from __future__ import annotations

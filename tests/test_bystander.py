@@ -20,13 +20,15 @@ def use(kind="pause", **knobs):
     return FaultUse(name="harm", fault=KINDS[kind](**knobs), target="shop", duration=5.0, place=PLACE)
 
 
-def looked_at(process):
-    """What the control of a pause says of *process*."""
-    window = Window(fault="harm", occurrence=0, start=0.0, end=5.0, instances=("shop.1",), place=PLACE)
+def looked_at(process, *, over=False, lasts=0.3):
+    """What the control of a pause of so many seconds says of *process*."""
+    window = Window(fault="harm", occurrence=0, start=0.0, end=lasts, instances=("shop.1",), place=PLACE)
     instance = Instance(target="shop", name="shop.0", platform="process", process=process)
     said = []
     control = Bystander(use(), window, instance, run="r", at=lambda: 1.0, record=said.append)
     control.start()
+    if over:
+        control.over()
     control.join(20)
     return said
 
@@ -38,6 +40,11 @@ def test_a_neighbour_that_runs_on_is_spared_and_one_that_stands_still_is_harmed(
         until(lambda: state_of(process) == "T")
         assert [one.leaked for one in looked_at(process)] == [True]
         os.kill(process.pid, signal.SIGCONT)
+
+
+def test_an_undo_that_comes_before_its_look_is_not_kept_by_it():
+    with program(sys.executable, "-c", "import time; time.sleep(60)") as process:
+        assert looked_at(process, over=True, lasts=60.0) == []
 
 
 def test_nobody_whom_another_fault_touches_is_a_control_and_a_fault_of_a_workload_has_none():

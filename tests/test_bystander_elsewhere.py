@@ -36,7 +36,7 @@ def prepared(folder, label, kind, use="pick: [shop.0]"):
     knobs = f", {KNOBS[kind]}" if KNOBS[kind] else ""
     scenario.write_text(
         "squall: 1\ntitle: A neighbour is spared\nbefore: 1s\nafter: 1s\nfaults:\n"
-        f"  harm: {{kind: {kind}, target: shop, at: 0s, for: 20s, {use}{knobs}}}\n"
+        f"  harm: {{kind: {kind}, target: shop, at: 0s, for: 1s, {use}{knobs}}}\n"
     )
     [ready] = prepare(scenario, environment=str(environment), settings={})
     return ready, ready.plan.scenario.faults[0]

@@ -16,8 +16,14 @@ from runner.scenario import FaultUse
 from runner.timeline import Control
 
 
+SETTLED = 3.0  # seconds after which most faults that break a halt rule at once have done so
+
+
 class Bystander(threading.Thread):
-    """Looks once, on a thread of its own: an undo waits for nothing. What it sees later than the undo is not said."""
+    """Looks once, on a thread of its own: an undo waits for nothing. What it sees later than the undo is not said.
+
+    It waits a third of the window before, at most SETTLED: its helper is not posted while the harm itself is, or a halt.
+    """
 
     def __init__(
         self,
@@ -35,6 +41,8 @@ class Bystander(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
+        if self._over.wait(min(SETTLED, (self._window.end - self._window.start) / 3)):
+            return
         try:
             readings = self._look()
         except (OperationFailed, Refused) as error:

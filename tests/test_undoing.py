@@ -1,12 +1,16 @@
-"""`squall rollback --env` asks people; where nobody answers, nothing is undone, everything is named, and the exit is 5."""
+"""`squall rollback` says what it left: where nobody answers, where it is interrupted; the exit is 5 then."""
 
 import io
+import os
+import signal
+import time
 
 import pytest
 
 from runner.cli.undoing import rollback_verb
 from runner.running import leftovers
 from runner.running.leftovers import Leftover
+from tests.runs import Workplace, guardian_of, injected, wait_gone
 
 MENDED = []
 
@@ -65,3 +69,37 @@ def test_an_interrupt_at_a_question_leaves_the_rest_and_names_it(rollback, monke
 def test_who_is_sure_is_not_asked(rollback, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     assert rollback("--yes")[::2] == (0, ["one", "two", "three"])
+
+
+def test_an_interrupt_during_an_undo_is_no_halt_and_the_undo_goes_on_to_its_end(tmp_path):
+    place = Workplace(tmp_path)
+    undo = "touch begun; while test -e gate; do sleep 0.05; done; touch undone"
+    (tmp_path / "gate").touch()
+    fault = (
+        f"{{kind: command, target: shop, pick: 1, at: 0s, for: 30s, do: ['true'], undo: [sh, -c, '{undo}']}}"
+    )
+    running = place.start(*place.run_arguments(place.scenario(f"  own: {fault}")))
+    place.wait_for_event(injected)
+    run = place.folders()[-1].name
+    os.kill(guardian_of(run), signal.SIGSTOP)
+    running.kill()
+    running.communicate(timeout=30)
+    os.kill(guardian_of(run), signal.SIGKILL)
+    rollback = place.start("rollback")
+    wait_for(tmp_path / "begun")
+    rollback.send_signal(signal.SIGINT)
+    output, _ = rollback.communicate(timeout=30)
+    assert rollback.returncode == 5, output
+    assert output.startswith("interrupted: ")
+    assert "before anything" not in output
+    (tmp_path / "gate").unlink()
+    wait_for(tmp_path / "undone")
+    assert wait_gone(run) == []
+    assert place.squall("rollback") == (0, "nothing is armed on this machine\n")
+
+
+def wait_for(path):
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.01)

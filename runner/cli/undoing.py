@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="with --env: undo it without asking")
 def rollback_verb(environment: str, yes: bool) -> int:
     """Undo what interrupted runs left armed; safe to repeat. Exit 0: all clean; 5: something is not as it was."""
-    clean = _here()
-    if environment:
-        clean = _there(environment, sure=yes) and clean
+    try:
+        clean = _here()
+        if environment:
+            clean = _there(environment, sure=yes) and clean
+    except KeyboardInterrupt:
+        click.echo(
+            "interrupted: an undo that has begun goes on; `squall rollback` again says what is left", err=True
+        )
+        return 5
     return 0 if clean else 5
 
 

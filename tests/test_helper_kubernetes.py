@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -18,7 +20,7 @@ from runner.errors import OperationFailed
 from runner.helper import look
 from runner.helper.pods import pod_of
 from runner.helper.posting import labels_of, name_of
-from runner.operations import Context, perform
+from runner.operations import Context, afar_end, perform
 from runner.operations.record import AfarGone, KubeCall, Run, TableGone, WriteFile
 from runner.places import Cluster, Post
 from runner.remote.kubernetes import ClusterClient
@@ -170,6 +172,22 @@ def test_both_helpers_deleted_by_force_are_made_up_for(holder, post, target, clu
 
 
 @pytest.mark.long
+def test_helpers_that_hang_are_removed_though_their_sandboxes_take_longer(
+    holder, post, target, cluster, engine
+):
+    held = running(holder(post, lease=2.0))
+    held.kill()
+    for role in ("hand", "warden"):
+        pod = cluster.core.read_namespaced_pod(held.name(role), post.namespace)
+        os.kill(engine.api.inspect_container(container_of(pod))["State"]["Pid"], signal.SIGSTOP)
+    reading = held.gone()
+    assert reading.ok
+    assert "a fresh helper undid it" in reading.evidence
+    assert not hurt(target)
+    assert none_left(cluster, held)
+
+
+@pytest.mark.long
 def test_a_pod_that_is_gone_has_nothing_left_to_undo(holder, post, target, cluster):
     held = running(holder(post))
     cluster.core.delete_namespaced_pod(
@@ -295,6 +313,24 @@ def test_what_only_the_cluster_can_undo_is_undone_by_a_helper_in_it(scaled, clus
     held, replicas = scaled
     assert replicas() == 2
     held.kill()
+    time_until(lambda: replicas() == 1)
+    assert held.gone().ok
+    assert none_left(cluster, held)
+
+
+def test_a_reverter_without_rights_goes_on_trying_and_why_it_cannot_is_said(scaled, cluster, monkeypatch):
+    monkeypatch.setattr(afar_end, "FRESH", 5.0)
+    held, replicas = scaled
+    rbac = ClusterClient(Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context))
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{held.undo[0].namespace}/rolebindings"
+    taken = rbac.get(f"{bindings}/reverter")
+    rbac.delete(f"{bindings}/reverter")
+    held.kill()
+    delete(cluster, held, "hand", "warden", force=True)
+    with pytest.raises(OperationFailed, match=r"did not undo within 5 s: .*403"):
+        held.gone()
+    assert replicas() == 2
+    rbac.post(bindings, {**taken, "metadata": {"name": "reverter"}})
     time_until(lambda: replicas() == 1)
     assert held.gone().ok
     assert none_left(cluster, held)

@@ -64,6 +64,18 @@ def test_an_api_that_cannot_be_reached_is_asked_until_it_is(tries, in_the_way):
     assert readings[0].ok
 
 
+def test_why_it_has_to_be_tried_again_is_told_once(tries, in_the_way):
+    told = []
+    orders = undoing(API, in_the_way)
+    thread = threading.Thread(target=lambda: orders.undo(on_trouble=told.append), daemon=True)
+    thread.start()
+    until(lambda: len(tries) > 20)
+    in_the_way.unlink()
+    thread.join(5)
+    [problem] = told
+    assert problem.startswith("write-file: ")
+
+
 def test_what_somebody_else_changed_is_reported_soon_by_its_reason(tries, in_the_way):
     in_the_way.unlink()
     readings, problem = undoing(API, in_the_way, gone_is_fine=False).undo()

@@ -97,7 +97,9 @@ class Agent:
         return protocol.CLEAN
 
     def _end(self, why: Why) -> int:
-        readings, problem = self._work.undo()
+        readings, problem = self._work.undo(
+            on_trouble=lambda problem: tell(Report(state="failed", problem=problem))
+        )
         state: protocol.State = "dirty" if problem else "clean"
         tell(Report(state=state, readings=readings, problem=problem, why=why, after_other=self._after_other))
         return protocol.DIRTY if problem else protocol.CLEAN

@@ -14,7 +14,7 @@ from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.remote.stream import Stream
 
 STARTING = 25.0  # seconds for a pod to run
-LEAVING = 20.0  # seconds for a deleted pod to be gone
+LEAVING = 20.0  # seconds for the processes of a deleted pod to be gone
 LOOK = 0.05  # seconds between two looks
 TRIES = 20  # of attaching: a pod may be said to run a moment before it can be attached to
 _SAID = 20  # lines
@@ -71,20 +71,15 @@ class ClusterGround:
         return [report for line in lines if (report := read_report(line)) is not None]
 
     def remove(self, name: str, *, wait: bool = True) -> None:
-        """Delete it, and where it matters wait until its processes are gone too: a node takes seconds to tell."""
-        path, until = f"{self._pods}/{name}", clock.now() + LEAVING
-        if not wait:
-            self._delete(path, {"gracePeriodSeconds": 0})
-            return
-        pod = self._read(path)
-        if pod is None or not self._delete(path, {"gracePeriodSeconds": 0 if _ended(pod) else 1}):
-            return
-        while self._read(path) is not None:
-            if clock.now() >= until:
-                raise OperationFailed(
-                    f"the helper pod {name} is still there {LEAVING:g} s after it was deleted"
-                )
+        """Delete it, and where it matters wait until its processes are gone: its sandbox may take its node much longer."""
+        path, until, asked = f"{self._pods}/{name}", clock.now() + LEAVING, False
+        while wait and (pod := self._read(path)) is not None and not _ended(pod):
+            if not asked:
+                asked = self._delete(path, {"gracePeriodSeconds": 1})
+            elif clock.now() >= until:
+                raise OperationFailed(f"the helper pod {name} still runs {LEAVING:g} s after it was deleted")
             select.select((), (), (), LOOK)
+        self._delete(path, {"gracePeriodSeconds": 0})
 
     def target_gone(self) -> str:
         """Nothing is known of a target that only its runtime's id names; a fresh helper looks."""

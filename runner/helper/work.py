@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import select
+from collections.abc import Callable
 
 from runner.errors import NothingDone
 from runner.helper.entering import enter, pod_ended
@@ -58,15 +59,21 @@ class Work:
             problems = problems or problem
         return tuple(readings), problems
 
-    def undo(self) -> tuple[tuple[Reading, ...], str]:
-        """Let go and undo, again and again until it is undone or there is no hope; every operation each time."""
-        pauses = iter(PAUSES)
+    def undo(self, *, on_trouble: Callable[[str], object] = str) -> tuple[tuple[Reading, ...], str]:
+        """Let go and undo, again and again until it is undone or there is no hope; every operation each time.
+
+        Why it is to be tried again is told by *on_trouble*, once each.
+        """
+        pauses, told = iter(PAUSES), set[str]()
         while True:
             readings, problem, raised = self._undo_once()
             far = FAR_PAUSE if raised and self._orders.post.shape == "api" else None
             seconds = next(pauses, far)
             if not problem or seconds is None:
                 return readings, problem
+            if problem not in told:
+                told.add(problem)
+                on_trouble(problem)
             select.select((), (), (), seconds)
 
     def _undo_once(self) -> tuple[tuple[Reading, ...], str, bool]:

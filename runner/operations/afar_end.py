@@ -152,24 +152,27 @@ def _fresh(place: Ground, operation: AfarGone) -> str:
         raise
     last, complaint = _undone_by(stream, operation, clock.now() + FRESH)
     if last is None:
-        raise OperationFailed(f"a fresh helper did not undo within {FRESH:g} s {complaint}".rstrip())
+        raise OperationFailed(
+            f"a fresh helper did not undo within {FRESH:g} s: {complaint or 'it said nothing'}"
+        )
     if last.state == "dirty":
         raise OperationFailed(last.problem)
     return f"a fresh helper undid it: {_evidence(last)}"
 
 
 def _undone_by(stream: Stream, operation: AfarGone, until: float) -> tuple[Report | None, str]:
-    """Order a helper to undo and nothing else; return how that ended, and what it complained of."""
+    """Order a helper to undo and nothing else; return how that ended, and what it complained of last."""
     try:
         stream.send(
             line(Orders(role="undo", post=operation.post, undo=operation.undo, lease=operation.lease))
         )
-        last = None
+        last, failed = None, ""
         while last is None and clock.now() < until and not stream.ended:
             select.select((stream,), (), (), LOOK)
-            reports = [read_report(text) for text in stream.lines()]
-            last = next((each for each in reports if each and each.state in _LAST), None)
-        return last, getattr(stream, "trouble", b"").decode(errors="replace").strip()
+            reports = [report for text in stream.lines() if (report := read_report(text))]
+            last = next((each for each in reports if each.state in _LAST), None)
+            failed = next((each.problem for each in reversed(reports) if each.state == "failed"), failed)
+        return last, failed or getattr(stream, "trouble", b"").decode(errors="replace").strip()
     finally:
         stream.close()
 

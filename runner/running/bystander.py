@@ -15,7 +15,6 @@ from runner.running.acts import compile_act
 from runner.scenario import FaultUse
 from runner.timeline import Control
 
-
 SETTLED = 3.0  # seconds after which most faults that break a halt rule at once have done so
 
 

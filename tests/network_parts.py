@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -105,13 +105,9 @@ class Room:
     def echo(self, port: int, stack: contextlib.ExitStack) -> None:
         """Answer connections and datagrams with what they bring, by threads of this process."""
         with self.entered():
-            stream = stack.enter_context(
-                socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-            )
-            datagrams = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
-            datagrams.bind(("::", port))
-        for target, served in ((_echo_streams, stream), (_echo_datagrams, datagrams)):
-            threading.Thread(target=target, args=(served,), daemon=True).start()
+            stream, datagrams = bound_to(port)
+        serving(stack, stream, _echo_streams)
+        serving(stack, datagrams, _echo_datagrams)
 
     def trip(self, host: str, port: int, *, patience: float = 5.0, size: int = 1) -> float | str:
         """Seconds that an echo takes over a new connection, that included; or refused, reset, silence."""
@@ -197,6 +193,32 @@ def _set_namespace(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def bound_to(port: int) -> tuple[socket.socket, socket.socket]:
+    """A listener and a socket of datagrams at one port, of both families."""
+    datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    datagrams.bind(("::", port))
+    return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True), datagrams
+
+
+def serving(
+    stack: contextlib.ExitStack, bound: socket.socket, serve: Callable[[socket.socket], None]
+) -> None:
+    """Serve until the stack ends, with a thread that has ended by then.
+
+    One that is left in `accept` takes the connections of whichever socket gets the number next.
+    """
+    thread = threading.Thread(target=serve, args=(bound,), daemon=True)
+    thread.start()
+
+    def end() -> None:
+        with contextlib.suppress(OSError):  # not connected: it is woken all the same
+            bound.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+        bound.close()
+
+    stack.callback(end)
+
+
 def _send(peer: socket.socket, size: int) -> None:
     with contextlib.suppress(OSError):
         peer.sendall(b"x" * size)
@@ -216,9 +238,8 @@ def _echo(peer: socket.socket) -> None:
 
 def _echo_datagrams(bound: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        while True:
-            data, whom = bound.recvfrom(1 << 16)
-            bound.sendto(data, whom)
+        while (said := bound.recvfrom(1 << 16))[1]:
+            bound.sendto(*said)
 
 
 class Holder:

@@ -372,6 +372,10 @@ class Relay:
             sink.shutdown(socket.SHUT_WR)
 
     def cut(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(
+                socket.SHUT_RDWR
+            )  # its thread must not go on with whoever gets the number next
         self._listener.close()
         for each in (end for pair in self._pairs for end in pair):
             with contextlib.suppress(OSError):

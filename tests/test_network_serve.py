@@ -17,7 +17,7 @@ import pytest
 
 from runner.operations.record import CheckTable, Serve, TableGone
 from tests.link_parts import until
-from tests.network_parts import OURS4, THEIRS4, THEIRS6, Here, cable
+from tests.network_parts import OURS4, THEIRS4, THEIRS6, Here, bound_to, cable, serving
 
 DNS, HTTP = "squall_dns", "squall_http_8080"
 
@@ -42,32 +42,27 @@ def wire(module_wire):
 def names(room, stack):
     """A name server that answers every question with 192.0.2.7, over UDP and TCP."""
     with room.entered():
-        udp = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
-        udp.bind(("::", 53))
-        tcp = stack.enter_context(
-            socket.create_server(("::", 53), family=socket.AF_INET6, dualstack_ipv6=True)
-        )
+        tcp, udp = bound_to(53)
 
     def answer(question):
         head = question[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0)
         return head + question[12:] + b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + bytes((192, 0, 2, 7))
 
-    def datagrams():
+    def datagrams(bound):
         with contextlib.suppress(OSError):
-            while True:
-                question, whom = udp.recvfrom(4096)
-                udp.sendto(answer(question), whom)
+            while (said := bound.recvfrom(4096))[1]:
+                bound.sendto(answer(said[0]), said[1])
 
-    def streams():
+    def streams(bound):
         with contextlib.suppress(OSError):
             while True:
-                peer, _ = tcp.accept()
+                peer, _ = bound.accept()
                 with peer:
                     said = answer(peer.recv(4096)[2:])
                     peer.sendall(struct.pack("!H", len(said)) + said)
 
-    for each in (datagrams, streams):
-        threading.Thread(target=each, daemon=True).start()
+    serving(stack, udp, datagrams)
+    serving(stack, tcp, streams)
 
 
 def look_up(room, name, *, server=THEIRS4, tcp=False, kind=1):

@@ -20,7 +20,7 @@ from typing import Self
 from runner import processes
 from runner.guardian.marks import environment_of
 from runner.guardian.state import armed_runs
-from tests.network_parts import Room, cable
+from tests.network_parts import Room, cable, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOWER = float(os.environ.get("TORTURE_SLOWER", "1"))  # how many times, an emulated machine
@@ -218,18 +218,17 @@ class World:
         return self._room.run("sh", "-c", "tc qdisc show; tc filter show dev near; nft list ruleset")
 
     def _upstream(self) -> None:
-        server = socket.create_server(("127.0.0.1", 0))
-        self._parts.callback(server.close)
-        self._upstream_port = server.getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._upstream_port = listener.getsockname()[1]
 
-        def answer() -> None:
+        def answer(server: socket.socket) -> None:
             with contextlib.suppress(OSError):
                 while True:
                     peer, _ = server.accept()
                     with peer, contextlib.suppress(OSError):
                         peer.sendall(peer.recv(64))
 
-        threading.Thread(target=answer, daemon=True).start()
+        serving(self._parts, listener, answer)
 
     def _link_is_dead(self) -> bool:
         """Connected, but never answered: that is a blackhole. Refused or closed: the proxy has gone."""

@@ -1,5 +1,7 @@
 """The long form: `python -m tests.matrix --tries 20` prints the table; it needs root, an engine, and for pods a cluster.
 
+Only tries in which harm had landed count; of a cell in which it seldom does, twice as many are made at most.
+
 Several tries run at a time, each in a scene of its own; what others would feel (a node's state, an engine that does not
 answer) runs apart. What a scene has shown is kept in the file `--tries-in` as soon as it ends, so that a run that is cut
 short is gone on with by the same command; `--report` is the table of all tries in that file.
@@ -34,7 +36,7 @@ TOGETHER = 5  # kinds that one engine that does not answer hits at the same time
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix")
-    parser.add_argument("--tries", type=int, default=20, help="of each cell")
+    parser.add_argument("--tries", type=int, default=20, help="of each cell, in which harm landed")
     parser.add_argument("--only", action="append", default=[], help="cells whose name contains each of these")
     parser.add_argument(
         "--but", action="append", default=[], help="not cells whose name contains one of these"
@@ -65,12 +67,12 @@ def main() -> int:
 
 
 def jobs(asked: argparse.Namespace, upto: int, table: Table) -> Iterator[Job]:
-    """What is to be done until every cell has so many tries; those last that run apart."""
+    """What is to be done until harm has landed in so many tries of every cell; those last that run apart."""
 
     def missing(platform: str, kind: Kind, name: str) -> int:
         cell = cell_of(platform, kind, name)
         is_asked = all(word in cell for word in asked.only) and not any(word in cell for word in asked.but)
-        return max(0, upto - table.tries_of(cell)) if is_asked else 0
+        return table.missing(cell, upto) if is_asked else 0
 
     def job(platform: str, kinds: tuple[Kind, ...], names: tuple[str, ...]) -> Iterator[Job]:
         if names:
@@ -136,8 +138,10 @@ class Table:
     def dirty(self) -> int:
         return sum(len(row.dirty) for row in self._rows.values())
 
-    def tries_of(self, cell: str) -> int:
-        return len(self._rows[cell].tries) if cell in self._rows else 0
+    def missing(self, cell: str, upto: int) -> int:
+        """Tries that a cell lacks until harm has landed in so many; where it seldom does, twice as many are enough."""
+        row = self._rows.get(cell, Row(cell))
+        return max(0, min(upto - len(row.landed), 2 * upto - len(row.tries)))
 
     def take(self, tries: list[tuple[str, Try]]) -> None:
         """Add tries to the table, and to the files that were asked for."""

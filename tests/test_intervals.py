@@ -416,6 +416,8 @@ def test_a_recovery_that_never_surely_came_is_not_held():
     assert late.reason.endswith(
         "cannot tell, needs about 42 more requests (1 s more) of which none breaks it"
     )
+    assert (finding.needed_requests, late.needed_requests) == (None, 42)
+    assert 0 < late.needed_seconds <= 2
 
 
 @pytest.mark.parametrize("bad", [(), (2,), (0, 1, 2, 6)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from runner.assertions import Assertion, Operator, Term
-from runner.statistics.comparison import Standing, holds, needed, nothing, standing
+from runner.statistics.comparison import Needed, Standing, holds, needed, nothing, standing
 from runner.statistics.doubt import Doubt
 from runner.statistics.selection import is_of_load, narrowed, request_names
 from runner.verdict.case import Case
@@ -25,12 +25,13 @@ _SEVERITY: dict[Standing, int] = {"broken": 0, "inconclusive": 1, "held": 2}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One term in one window: how it stands and why."""
+    """One term in one window: how it stands and why. *needs*: what more would tell, where its judge knows it."""
 
     stands: Standing
     reason: str
     seen: Seen
     limit: float | None = None
+    needs: Needed | None = None
 
 
 def findings_of(case: Case, assertion: Assertion) -> tuple[Finding, ...]:
@@ -94,8 +95,9 @@ def _written(case: Case, assertion: Assertion, term: Term, judged: Judged, *, wh
     measured = judged.seen.measured
     known = measured.value is not None and not measured.exact
     sampled = measured.confidence > 0
-    open_yet = judged.stands == "inconclusive" and judged.limit is not None and sampled
-    amount = needed(measured, judged.limit) if open_yet and judged.limit is not None else None
+    amount = judged.needs
+    if amount is None and judged.stands == "inconclusive" and judged.limit is not None and sampled:
+        amount = needed(measured, judged.limit)
     return Finding(
         assertion=assertion.text,
         when=when,
@@ -217,7 +219,8 @@ def _recovery(case: Case, assertion: Assertion, window: Window, doubt: Doubt) ->
     if not found.recovered and not doubt.confidence:
         lost = not holds(assertion.op, found.measured.value, limit)
         stands = "broken" if lost else "inconclusive"
-    return Judged(stands, recovery_sentence(found, stands, assertion.op, limit), seen, limit)
+    reason = recovery_sentence(found, stands, assertion.op, limit)
+    return Judged(stands, reason, seen, limit, found.needs if stands == "inconclusive" else None)
 
 
 def _doubted(case: Case, term: Term, judged: Judged, window: Window) -> Judged:

@@ -150,6 +150,25 @@ def test_a_killed_guardian_is_noticed_undone_and_said(place):
     assert left_of(folder.name) == []
 
 
+def test_a_rollback_that_cannot_begin_is_dirty_and_says_what_to_do(place):
+    running = place.start(*place.run_arguments(place.scenario(PAUSE % "30s")))
+    place.wait_for_event(injected)
+    folder = place.folders()[-1]
+    [journal] = (place.folder / "state" / "squall" / "armed").iterdir()
+    running.send_signal(signal.SIGSTOP)
+    os.kill(guardian_of(folder.name), signal.SIGKILL)
+    journal.chmod(0o666)
+    running.send_signal(signal.SIGCONT)
+    output, _ = running.communicate(timeout=30)
+    journal.chmod(0o600)
+    assert running.returncode == 5, output
+    verdict = place.verdict()
+    assert "others may write it" in verdict["faults"][0]["dirty"]
+    assert "squall rollback" in verdict["faults"][0]["dirty"]
+    assert place.squall("rollback")[0] == 0
+    assert wait_gone(folder.name) == []
+
+
 def test_both_killed_is_healed_by_rollback_and_refused_until_then(place):
     scenario = place.scenario(PAUSE % "30s")
     running = place.start(*place.run_arguments(scenario))

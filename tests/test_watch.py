@@ -17,12 +17,58 @@ LONG = 30.0
 
 
 @contextlib.contextmanager
-def watched(folder):
+def watched(folder, *, beat=lambda: None, rules=lambda _at: None):
     """A brake whose watch loop runs as in a run in which nothing else happens."""
     brake, control = Brake(on_pull=lambda _halt: None), Control(folder, "r")
-    quiet = Watched(beat=lambda: None, rules=lambda _at: None, lost_guardian=lambda: "", lost_load=lambda: "")
+    quiet = Watched(beat=beat, rules=rules, lost_guardian=lambda: "", lost_load=lambda: "")
     with contextlib.closing(control), Watch(quiet, brake=brake, anchor=clock.anchor(), control=control):
         yield brake
+
+
+def halted(brake):
+    """Wait for the brake; return why it was pulled."""
+    with pytest.raises(Halted):
+        brake.wait_until(clock.now() + LONG)
+    return brake.halt.cause, brake.halt.reason
+
+
+def asking(folder):
+    """A `squall halt` that has just said what it wants."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(LONG)
+    connection.connect(str(folder / "r.halt"))
+    return connection
+
+
+def test_who_asks_for_a_halt_and_is_gone_is_heard(tmp_path):
+    turn = threading.Event()
+    with watched(tmp_path, beat=lambda: turn.wait(LONG)) as brake:
+        asking(tmp_path).close()
+        turn.set()
+        cause, reason = halted(brake)
+    assert cause == "command", reason
+
+
+def test_who_asks_while_all_is_being_undone_gets_an_answer(tmp_path):
+    with watched(tmp_path) as brake:
+        with asking(tmp_path) as first:
+            assert first.recv(64) == b"halting"
+        halted(brake)
+        with asking(tmp_path) as second:
+            assert second.recv(64) == b"halting"
+
+
+def test_a_rule_that_fails_halts_the_run_and_the_guardian_still_hears_us(tmp_path):
+    def fails(_at):
+        raise ZeroDivisionError("a defect")
+
+    heard = threading.Semaphore(0)
+    with watched(tmp_path, beat=heard.release, rules=fails) as brake:
+        cause, reason = halted(brake)
+        assert cause == "defect"
+        assert "ZeroDivisionError" in reason
+        for _ in range(20):
+            assert heard.acquire(timeout=LONG)
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)

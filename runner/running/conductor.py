@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from runner import __version__, clock
 from runner.clock import TimeAnchor
 from runner.errors import GuardianLost, SquallError
@@ -233,9 +235,21 @@ class Conductor:
         guardian.copy_journal(self.stage.folder / "journal.jsonl")
         if guardian.lost.is_set() or not guardian.close():
             guardian.kill()
-            for event in rollback(self._lock.folder, run=self.plan.run, anchor=self.anchor).events:
+            for event in self._rolled_back():
                 self.timeline.add(event)
         self._phase("end")
+
+    def _rolled_back(self) -> tuple[Event, ...]:
+        """Undo what a lost guardian left; where that cannot even begin, all that was not clean is dirty."""
+        try:
+            return rollback(self._lock.folder, run=self.plan.run, anchor=self.anchor).events
+        except SquallError as error:
+            last = {each.act: each for each in self.timeline.events if isinstance(each, ActChanged)}
+            how = {"by": "rollback", "evidence": str(error), "remedy": "run `squall rollback`", "early": ""}
+            left = (each for each in last.values() if each.state != "clean")
+            return tuple(
+                msgspec.structs.replace(each, at=self.anchor.at(), state="dirty", **how) for each in left
+            )
 
     def _start_guardian(self) -> GuardianClient:
         self._guardian = GuardianClient.start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -32,17 +33,21 @@ class Control:
         self.socket.listen(4)
 
     def asked(self) -> str | None:
-        """Take one waiting request: who asked, or None. Another user's request is turned away."""
+        """Take one waiting request: who asked, or None. Another user's request is turned away.
+
+        Who did not wait for the answer has asked all the same.
+        """
         try:
             connection, _ = self.socket.accept()
-        except BlockingIOError:
+        except OSError:  # nobody waits, or there is no descriptor for one
             return None
         with connection:
             raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             pid, uid, _ = _CREDENTIALS.unpack(raw)
             if uid not in (os.geteuid(), 0):
                 return None
-            connection.send(b"halting")
+            with contextlib.suppress(OSError):
+                connection.send(b"halting")
             return f"squall halt (pid {pid})"
 
     def close(self) -> None:

@@ -84,6 +84,8 @@ class Watch:
                     self._hear(self._wake.recv(512))
         except Exception as error:  # noqa: BLE001 - a watch that dies must stop the run, whatever it died of
             self._pull("defect", f"the watch loop failed: {type(error).__name__}: {error}")
+            while not self._stopped.wait(TICK):  # or the guardian would kill us while all is undone
+                self._watched.beat()
 
     def _hear(self, words: bytes) -> None:
         """Take signals by their numbers: the handler waits for the main thread, which may wait for long."""
@@ -91,13 +93,14 @@ class Watch:
 
     def _tick(self) -> None:
         self._watched.beat()
+        who = self._control.asked()  # once all is being undone, too: it waits for an answer
         if self._brake.pulled:
             return
         if lost := self._watched.lost_guardian():
             self._pull("guardian", lost)
         elif self._signal:
             self._pull("signal", f"{signal.Signals(self._signal).name} was received")
-        elif who := self._control.asked():
+        elif who:
             self._pull("command", f"asked by {who}")
         elif lost := self._watched.lost_load():
             self._pull("evidence", lost)

@@ -20,7 +20,7 @@ from runner.running.bystander import Bystander
 from runner.running.decider import Decider
 from runner.running.newcomers import Finder, Newcomers
 from runner.scenario import FaultUse, Limits
-from runner.timeline import Cause, Control, Escaped, Event, HaltPulled
+from runner.timeline import Cause, Control, Escaped, Event, HaltPulled, Note
 
 T = TypeVar("T")
 
@@ -136,7 +136,10 @@ class Injection(threading.Thread):
         finally:
             if control:
                 control.over()
-        results = self._settle(acts, [self._guardian.undo(act.id) for act in acts])
+        undoing = [self._guardian.undo(act.id) for act in acts]
+        if newcomers:
+            self._look_back(newcomers)
+        results = self._settle(acts, undoing)
         if dirty := next((result for result in results if not result.clean), None):
             self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
 
@@ -178,24 +181,29 @@ class Injection(threading.Thread):
         return acts
 
     def _follow(self, newcomers: Newcomers | None, ends: float) -> list[Act]:
-        """Wait for the end, and see to those that came meanwhile: hurt them too, or say that they escaped."""
+        """Wait for the end; meanwhile hurt those that come, too, where that is asked for."""
         acts: list[Act] = []
         while True:
             until = min(ends, clock.now() + FOLLOW) if self._use.follow else ends
             name = (self._use.name, self._window.occurrence)
             decided = self._decider.wait(name, self._brake, until=until, ends=ends)
             self.ahead |= decided
-            over = decided or clock.now() >= ends
+            if decided or not self._use.follow or clock.now() >= ends:
+                return acts
             came = newcomers.came() if newcomers else []
             hurt = {*self._window.instances, *(act.instance for act in acts)}
-            joined = (
-                newcomers.within_limits(came, hurt) if newcomers and self._use.follow and not over else []
-            )
+            joined = newcomers.within_limits(came, hurt) if newcomers else []
             acts += self._hurt(joined)
             self._came(joined, joined=True)
             self._came([each for each in came if each not in joined], joined=False)
-            if over:
-                return acts
+
+    def _look_back(self, newcomers: Newcomers) -> None:
+        """Say who else came while it lasted; the undo has been ordered, and does not wait for that."""
+        try:
+            self._came(newcomers.came(), joined=False)
+        except (OperationFailed, Refused) as error:
+            text = f"nobody can tell who came to {self._use.target} while {self.name} lasted: {error}"
+            self._record(Note(at=self._at(), level="warning", text=text))
 
     def _came(self, instances: Sequence[Instance], *, joined: bool) -> None:
         """Put on record who came while it lasted."""

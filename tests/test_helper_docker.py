@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from runner.errors import OperationFailed
 from runner.faults.pause import Pause
 from runner.faults.record import Instance
 from runner.helper import look
+from runner.helper.posting import name_of
 from runner.helper.protocol import Orders, Say, line, read_report
 from runner.operations.record import (
     CheckTable,
@@ -23,7 +25,7 @@ from runner.operations.record import (
     WriteFile,
 )
 from runner.places import Engine, Post
-from tests.afar_parts import DO, UNDO, Holder, time_until
+from tests.afar_parts import DO, RUN, UNDO, Holder, time_until
 from tests.cluster_parts import container, gone
 from tests.helper_image import build
 
@@ -281,6 +283,16 @@ def test_a_helper_that_cannot_be_posted_says_so(holder, post):
         post=Post(engine=post.engine, image="no-such-image:local", shape="cgroup", container=post.container)
     )
     assert "no helper could be posted" in held.says()
+
+
+def test_a_helper_whose_other_cannot_be_posted_never_begins(holder, engine):
+    act = uuid.uuid4().hex
+    in_the_way = engine.containers.create("busybox:local", "true", name=name_of(RUN, act, "warden"))
+    held = holder(act=act)
+    assert "no helper could be posted" in held.says()
+    in_the_way.remove()
+    assert held.gone().evidence == "the hand helper never began"
+    assert none_left(held)
 
 
 def reaches(target, address):

@@ -40,6 +40,7 @@ class Helper:
         self.role, self.name, self.stream = role, name, stream
         self.last: Report | None = None
         self.failure = ""
+        self.ordered = False  # before it has its orders whatever it is told would be taken for them
         self.heard = clock.now()
 
     def hear(self) -> None:
@@ -51,6 +52,7 @@ class Helper:
 
     def say(self, value: Orders | Say) -> None:
         """Tell it something. Raises OperationFailed."""
+        self.ordered = True
         self.stream.send(line(value))
 
     def trouble(self) -> str:
@@ -110,7 +112,8 @@ class HeldAfar:
         for helper in helpers:
             other_gone = any(each is not helper for each in gone)
             with contextlib.suppress(OperationFailed):
-                helper.say(Say(say="leave" if untouched else "undo", other_gone=other_gone))
+                if helper.ordered:
+                    helper.say(Say(say="leave" if untouched else "undo", other_gone=other_gone))
         for helper in helpers:
             helper.stream.close()
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from runner import cgroups
 from runner.errors import OperationFailed, Place
 from runner.helper.posting import ground
+from runner.helper.protocol import Report
 from runner.operations.record import AfarGone
 from runner.places import Cluster, Post
+from runner.running import leftovers as running_leftovers
 from runner.running.leftovers import leftovers
 from runner.scenario import Environment, Helper, Pods, TargetSpec
 from tests.afar_parts import RUN, Holder, time_until
@@ -76,6 +79,26 @@ def test_what_a_lost_machine_left_is_undone_and_its_record_taken_away(grounds, h
     [left] = until(lambda: [each for each in mine(environment) if not each.lives])  # who undid it has to end
     assert "undid it" in left.mend()
     assert mine(environment) == []
+
+
+@pytest.mark.parametrize(
+    ("standing", "states", "lives"),
+    [
+        ("running", [], True),  # it is about to get its orders
+        ("running", ["ready"], True),  # it does it
+        ("running", ["done", "seen"], True),
+        ("running", ["ready", "failed"], False),
+        ("running", ["seen", "clean"], False),
+        ("ended", ["seen"], False),
+        ("gone", [], False),
+    ],
+)
+def test_a_hand_helper_lives_until_it_begins_to_undo(monkeypatch, standing, states, lives):
+    place = SimpleNamespace(
+        standing=lambda _name: standing, reports=lambda _name: [Report(state=each) for each in states]
+    )
+    monkeypatch.setattr(running_leftovers, "ground", lambda _post: place)
+    assert running_leftovers._lives(SimpleNamespace(post=None), "hand") is lives
 
 
 def test_what_a_living_run_holds_is_left_alone(grounds, held):

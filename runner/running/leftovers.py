@@ -70,10 +70,14 @@ def _in_cluster(cluster: Cluster, environment: Environment) -> Iterator[Leftover
 
 
 def _lives(operation: AfarGone, hand: str) -> bool:
-    """Tell whether somebody still holds it: its hand helper runs and has not begun to undo."""
+    """Tell whether somebody still holds it: its hand helper runs and has not begun to undo.
+
+    One that has said nothing yet may be about to do it; without orders it ends by itself.
+    """
     place = ground(operation.post)
     reports = place.reports(hand)
-    return place.standing(hand) == "running" and bool(reports) and reports[-1].state in ("done", "seen")
+    begun_to_undo = bool(reports) and reports[-1].state in ("failed", "clean", "dirty")
+    return place.standing(hand) == "running" and not begun_to_undo
 
 
 def _on_engine(engine: Engine) -> Iterator[Leftover]:

@@ -29,6 +29,8 @@ from runner.timeline import Event
 SILENCE = 1.0  # seconds without a beat after which the guardian is lost
 STARTING = 10.0  # seconds that it has to get ready
 CLOSING = 10.0  # seconds that it has to close when everything is clean
+UNDO = 30.0  # seconds that it has at least to undo everything
+BEYOND = 10.0  # and beyond the longest deadline, for the tries after the first
 
 
 class GuardianClient:
@@ -52,6 +54,7 @@ class GuardianClient:
         self._lock = threading.Lock()
         self._losing = threading.Lock()
         self._may_end = False
+        self._longest = 0.0  # deadline of an act
         self._patience, self._closing_patience = STARTING, SILENCE
         self._reader = threading.Thread(target=self._read, name="guardian's words", daemon=True)
 
@@ -141,6 +144,7 @@ class GuardianClient:
 
     def arm(self, act: Act) -> Future[None]:
         """Bring the way back on record. Fails with Refused."""
+        self._longest = max(self._longest, act.deadline)
         return self._ask(messages.Arm(act=act))
 
     def inject(self, act: str) -> Future[tuple[Reading, ...]]:
@@ -158,6 +162,11 @@ class GuardianClient:
     def undo_all(self, *, rank_at_least: int = 0) -> Future[list[Undone]]:
         """Undo every act of at least this rank; from now on none such can be armed or injected."""
         return self._ask(messages.UndoAll(rank_at_least=rank_at_least))
+
+    @property
+    def undone_within(self) -> float:
+        """Seconds after which whatever was armed is clean or dirty, where all of it is undone now."""
+        return max(UNDO, self._longest + BEYOND)
 
     def beat(self) -> None:
         """Say that the watch loop turns. Never blocks, never raises."""

@@ -52,7 +52,6 @@ READY = 20.0  # seconds for load workers to import their locustfile
 LEAD = 0.15  # seconds between the order to begin and the first arrival
 SETTLE = 1.5  # seconds at most until the workers' watermarks have passed t = 0
 STOP_GRACE = 3.0  # seconds for a load worker to send its last chunk
-UNDO = 30.0  # seconds for the guardian to report all acts clean or dirty
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +224,8 @@ class Conductor:
     def _undo(self, guardian: GuardianClient) -> None:
         """Everything back: faults, then proxies and managed processes. A lost guardian is replaced by a rollback."""
         try:
-            guardian.undo_all(rank_at_least=1).result(UNDO)
-            guardian.undo_all(rank_at_least=0).result(UNDO)
+            guardian.undo_all(rank_at_least=1).result(guardian.undone_within)
+            guardian.undo_all(rank_at_least=0).result(guardian.undone_within)
         except (GuardianLost, TimeoutError) as lost:
             self._pull("guardian", str(lost) or "the guardian did not answer")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 
 from runner import clock
 from runner.errors import OperationFailed
@@ -13,10 +14,13 @@ from runner.operations.record import Operation, Reading
 from runner.places import Post
 
 PATIENCE = 20.0  # seconds
+LOOK = 0.25  # seconds between two looks whether it is over
 
 
-def glance(post: Post, checks: tuple[Operation, ...], run: str) -> tuple[Reading, ...]:
-    """Perform *checks* at *post*. Raises OperationFailed where no helper could look."""
+def glance(
+    post: Post, checks: tuple[Operation, ...], run: str, *, over: Callable[[], bool] = bool
+) -> tuple[Reading, ...]:
+    """Perform *checks* at *post*; nothing is waited for once it is *over*. Raises OperationFailed where no helper looked."""
     place, act = ground(post), f"glance-{os.getpid()}-{clock.now()}"
     name = name_of(run, act, "look")
     try:
@@ -24,8 +28,8 @@ def glance(post: Post, checks: tuple[Operation, ...], run: str) -> tuple[Reading
         try:
             stream.send(line(Orders(role="hand", post=post, confirm=checks)))
             until = clock.now() + PATIENCE
-            while clock.now() < until and not stream.ended:
-                select.select((stream,), (), (), 1.0)
+            while clock.now() < until and not stream.ended and not over():
+                select.select((stream,), (), (), LOOK)
                 for report in map(read_report, stream.lines()):
                     if report and report.state == "seen":
                         return report.readings

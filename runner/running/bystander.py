@@ -34,7 +34,9 @@ class Bystander(threading.Thread):
         at: Callable[[], float],
         record: Callable[[Control], object],
     ) -> None:
-        super().__init__(name=f"{window.fault}/{window.occurrence}/control", daemon=True)
+        super().__init__(
+            name=f"{window.fault}/{window.occurrence}/control"
+        )  # awaited: its helper goes with it
         self._window, self._instance, self._run_id, self._at, self._record = window, instance, run, at, record
         self._checks = _checks(compile_act(use, instance, window.occurrence, run=run))
         self._over = threading.Event()
@@ -71,7 +73,7 @@ class Bystander(threading.Thread):
             result = perform(check, Context())
             seen += (result,) if isinstance(result, Reading) else (_let_go(result),)
         for afar in there:
-            seen += glance(afar.post, afar.confirm, self._run_id)
+            seen += glance(afar.post, afar.confirm, self._run_id, over=self._over.is_set)
         return seen
 
 

@@ -117,6 +117,23 @@ def test_an_act_hurts_the_victim_and_its_undo_heals_it(stage):
     assert 0 < moments[0] < 20
 
 
+def test_a_daemon_that_a_command_started_is_there_when_it_is_confirmed(stage):
+    words = "setsid -f sh -c 'echo $$ > pid; exec sleep 60'; until test -s pid; do sleep 0.01; done"
+    cwd = str(stage.folder)
+    act = Act(
+        id="own/0/victim",
+        fault="own",
+        kind="command",
+        instance="victim",
+        do=(Run(argv=("sh", "-c", words), cwd=cwd),),
+        confirm=(Run(argv=("sh", "-c", "kill -0 $(cat pid)"), cwd=cwd),),
+        undo=(Run(argv=("sh", "-c", "kill $(cat pid)"), cwd=cwd),),
+    )
+    stage.inject(act)
+    assert stage.guardian.confirm(act.id).result(SOON)[0].ok
+    assert stage.guardian.undo(act.id).result(SOON).clean  # so its own undo found it
+
+
 def test_the_way_back_is_on_disk_before_the_act_is_armed(stage):
     stage.guardian.arm(stage.pause()).result(SOON)
     assert b'"record":"armed"' in journal_of(stage.state, "r").read_bytes()

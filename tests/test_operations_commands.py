@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from runner.errors import OperationFailed
 from runner.operations import Context, perform
-from runner.operations.record import Reading, Run
+from runner.operations.record import Identity, Reading, Run
 from runner.processes import identify, pids, state_of
 from tests.victims import one, until
 
@@ -107,15 +108,8 @@ def test_nothing_is_left_open():
 
 def test_the_rest_of_a_do_whose_hand_was_killed_never_lands_after_the_undo(tmp_path):
     order = Run(argv=("sh", "-c", "echo $$ > pid; sleep 60; touch harm"), cwd=str(tmp_path), timeout=90)
-    code = (
-        "import sys, msgspec; from runner.operations import perform, Context;"
-        "from runner.operations.record import Run;"
-        "perform(msgspec.json.decode(sys.argv[1], type=Run), Context())"
-    )
-    pid = tmp_path / "pid"
-    with subprocess.Popen([sys.executable, "-c", code, msgspec.json.encode(order).decode()]) as hand:
-        until(lambda: pid.exists() and pid.read_text().endswith("\n"))
-        command = identify(int(pid.read_text()))
+    with _hand(order) as hand:
+        command = _who_wrote(tmp_path / "pid")
         assert run("true").ok
         assert state_of(command), "a command whose hand lives must not be ended"
         hand.kill()
@@ -125,15 +119,48 @@ def test_the_rest_of_a_do_whose_hand_was_killed_never_lands_after_the_undo(tmp_p
     assert not state_of(command)
 
 
-def test_what_a_command_left_in_the_background_lives_on():
-    code = (
-        "import sys; from runner.operations import perform, Context; from runner.operations.record import Run;"
-        "print(perform(Run(argv=('sh', '-c', 'sleep 63.5 & echo $!')), Context()).evidence.split()[-1])"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    left = int(told.stdout)
+def test_the_unattended_command_of_another_run_is_left_to_that_run(tmp_path):
+    order = Run(argv=("sh", "-c", "echo $$ > pid; sleep 60"), cwd=str(tmp_path), timeout=90)
+    with _hand(order, SQUALL_RUN="another") as hand:
+        command = _who_wrote(tmp_path / "pid")
+        hand.kill()
     assert run("true").ok
-    os.kill(left, signal.SIGKILL)  # raises where it is gone
+    assert state_of(command), "the command of another run must not be ended"
+    assert run("true", env={"SQUALL_RUN": "another"}).ok
+    assert not state_of(command)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["{} & true", "setsid -f {}", "(sleep 0.3; exec setsid -f {}) & true"],
+    ids=["in-its-session", "in-a-session-of-its-own", "in-one-that-began-later"],
+)
+def test_what_a_command_left_in_the_background_lives_on(tmp_path, words):
+    left = "sh -c 'echo $$ > pid; exec sleep 63.5'"
+    with _hand(Run(argv=("sh", "-c", words.format(left)), cwd=str(tmp_path))) as hand:
+        assert hand.wait() == 0
+    process = _who_wrote(tmp_path / "pid")
+    assert run("true").ok
+    assert state_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def _hand(order: Run, **environment: str) -> subprocess.Popen[bytes]:
+    """A process that performs *order* and leaves, as a hand does."""
+    code = (
+        "import sys, msgspec; from runner.operations import perform, Context;"
+        "from runner.operations.record import Run;"
+        "perform(msgspec.json.decode(sys.argv[1], type=Run), Context())"
+    )
+    words = [sys.executable, "-c", code, msgspec.json.encode(order).decode()]
+    return subprocess.Popen(words, env=os.environ | environment)
+
+
+def _who_wrote(path: Path) -> Identity:
+    until(lambda: path.exists() and path.read_text().endswith("\n"))
+    process = identify(int(path.read_text()))
+    assert process
+    return process
 
 
 def _argv(pid: int) -> bytes:

@@ -49,9 +49,10 @@ def perform_run(operation: Run) -> Reading:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     try:
         os.set_blocking(ours, False)
-        with gate(env.get("SQUALL_RUN", ""), "commands"):
-            end_all(unattended, grace=0.0)
-            pid = launching.start(operation.argv, env=env, cwd=operation.cwd, output=theirs)
+        run = env.get("SQUALL_RUN", "")
+        with gate(run, "commands"):
+            end_all(lambda: unattended(run), grace=0.0)
+            pid = launching.start(operation.argv, env=env, cwd=operation.cwd, output=theirs, birth_mark=True)
     except BaseException:
         os.close(ours)
         raise
@@ -63,21 +64,24 @@ def perform_run(operation: Run) -> Reading:
         os.close(ours)
 
 
-def unattended() -> list[Identity]:
-    """Find commands that still run although the hand that started them is dead."""
-    return [found for pid in processes.pids() if _is_unattended(pid) and (found := processes.identify(pid))]
+def unattended(run: str) -> list[Identity]:
+    """Find commands of *run* that still run although the hand that started them is dead.
+
+    What a command left behind at its end is not meant, though it may lead a session: it is the undo's to end.
+    """
+    found = (processes.identify(pid) for pid in processes.pids() if _is_unattended(pid, run))
+    return [each for each in found if each]
 
 
-def _is_unattended(pid: int) -> bool:
-    try:
-        if os.getsid(pid) != pid:  # what a command left in the background after its end is not meant
-            return False
-    except OSError:
+def _is_unattended(pid: int, run: str) -> bool:
+    if not launching.is_born(pid):
         return False
-    variables = processes.environment_of(pid).split(b"\0")
-    mark = next((each for each in variables if each.startswith(HAND_MARK.encode() + b"=")), b"")
-    hand, _, started = mark.partition(b"=")[2].partition(b":")
-    if not (hand.isdigit() and started.isdigit()):
+    pairs = (
+        each.partition("=") for each in processes.environment_of(pid).decode(errors="replace").split("\0")
+    )
+    variables = {name: value for name, _, value in pairs}
+    hand, _, started = variables.get(HAND_MARK, "").partition(":")
+    if variables.get("SQUALL_RUN", "") != run or not (hand.isdigit() and started.isdigit()):
         return False
     return not processes.state_of(Identity(pid=int(hand), started=int(started), boot=clock.boot_id()))
 

@@ -12,17 +12,25 @@ from pathlib import Path
 from runner.errors import OperationFailed
 
 _OF_A_HAND = ("SQUALL_INSTANCE", "SQUALL_LISTENERS", "SQUALL_HAND")
+_BIRTH_MARK = 50  # a descriptor that scripts do not use and every limit allows
 
 _children: set[int] = set()
 _one_at_a_time = threading.Lock()
 
 
 def start(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: str = "", output: int, keep: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str = "",
+    output: int,
+    keep: Sequence[int] = (),
+    birth_mark: bool = False,
 ) -> int:
     """Execute *argv* in a new session: stdin empty, stdout and stderr to *output*, all signals as at birth.
 
-    Only *keep* is inherited. The caller waits for it or adopts it. Raises OperationFailed.
+    Only *keep* is inherited; with *birth_mark*, is_born() tells it from all that it starts.
+    The caller waits for it or adopts it. Raises OperationFailed.
     """
     if not argv:
         raise OperationFailed("an empty command cannot be started")
@@ -32,6 +40,7 @@ def start(
         (os.POSIX_SPAWN_DUP2, output, 2),
         *((os.POSIX_SPAWN_DUP2, each, each) for each in keep),  # onto itself: stays open over exec
         *((os.POSIX_SPAWN_CLOSE, each) for each in _inheritable() if each not in keep),
+        *([(os.POSIX_SPAWN_OPEN, _BIRTH_MARK, "/proc/self", os.O_PATH, 0)] if birth_mark else ()),
     ]
     try:
         with _working_directory(cwd):
@@ -47,6 +56,17 @@ def start(
             )
     except OSError as error:
         raise OperationFailed(f"{argv[0]} cannot be started: {error.strerror or error}") from error
+
+
+def is_born(pid: int) -> bool:
+    """Tell whether start() executed this very process with a birth mark: one that it forks has its parent's.
+
+    The mark is a descriptor of /proc/self as it was then. Who closed it is not told.
+    """
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{_BIRTH_MARK}") == f"/proc/{pid}"  # noqa: PTH115 - not to be resolved
+    except OSError:
+        return False
 
 
 def environment(plain: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

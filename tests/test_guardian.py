@@ -18,7 +18,7 @@ import pytest
 
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
-from runner.guardian import messages, surroundings
+from runner.guardian import launch, messages, surroundings
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
 from runner.guardian.orders import Done, Holding, Perform, Want
@@ -386,6 +386,25 @@ def test_a_rollback_says_when_the_journal_is_damaged_and_undoes_the_others(stage
     assert "damaged" in result.problems[0]
     assert armed_runs(stage.state) == ["r"]
     path.unlink()
+
+
+def test_a_rollback_says_why_its_guardian_refused(stage, monkeypatch):
+    stage.inject(stage.pause())
+    stage.guardian.kill()
+    python, isolated, option, code = launch.GUARDIAN
+    code = code.replace("main()", "import os; os.eventfd = lambda *_: os.open('/no/such', 0); main()")
+    with monkeypatch.context() as without_eventfd:
+        without_eventfd.setattr(launch, "GUARDIAN", (python, isolated, option, code))
+        result = rollback(stage.state, run="r")
+    assert not result.clean
+    assert result.problems[0] == (
+        "nothing was undone: the guardian cannot start: [Errno 2] No such file or directory: '/no/such': "
+        "mend that, then run `squall rollback` again"
+    )
+    assert "the guardian cannot start" in (stage.folder / "logs" / "guardian.log").read_text()
+    assert stage.stopped
+    assert rollback(stage.state, run="r").clean
+    assert not stage.stopped
 
 
 def test_a_dead_runner_whose_socket_somebody_inherited_is_dead_all_the_same():

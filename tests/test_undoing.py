@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import signal
 import time
 
@@ -73,18 +74,8 @@ def test_who_is_sure_is_not_asked(rollback, monkeypatch):
 
 def test_an_interrupt_during_an_undo_is_no_halt_and_the_undo_goes_on_to_its_end(tmp_path):
     place = Workplace(tmp_path)
-    undo = "touch begun; while test -e gate; do sleep 0.05; done; touch undone"
     (tmp_path / "gate").touch()
-    fault = (
-        f"{{kind: command, target: shop, pick: 1, at: 0s, for: 30s, do: ['true'], undo: [sh, -c, '{undo}']}}"
-    )
-    running = place.start(*place.run_arguments(place.scenario(f"  own: {fault}")))
-    place.wait_for_event(injected)
-    run = place.folders()[-1].name
-    os.kill(guardian_of(run), signal.SIGSTOP)
-    running.kill()
-    running.communicate(timeout=30)
-    os.kill(guardian_of(run), signal.SIGKILL)
+    run = armed(place, "touch begun; while test -e gate; do sleep 0.05; done; touch undone")
     rollback = place.start("rollback")
     wait_for(tmp_path / "begun")
     rollback.send_signal(signal.SIGINT)
@@ -96,6 +87,38 @@ def test_an_interrupt_during_an_undo_is_no_halt_and_the_undo_goes_on_to_its_end(
     wait_for(tmp_path / "undone")
     assert wait_gone(run) == []
     assert place.squall("rollback") == (0, "nothing is armed on this machine\n")
+
+
+def test_a_journal_that_cannot_be_written_is_undone_from_and_kept_and_that_is_said(tmp_path):
+    place = Workplace(tmp_path)
+    run = armed(place, "echo undone >> undos")
+    limited = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))  # noqa: E731 - of its children too
+    rollback = place.start("rollback", preexec_fn=limited)
+    output, _ = rollback.communicate(timeout=30)
+    journal = place.folder / "state" / "squall" / "armed" / f"{run}.jsonl"
+    assert rollback.returncode == 5, output
+    assert "is clean" in output
+    assert f"{journal}: it cannot be written (File too large)" in output
+    assert "make room or make it writable, then run `squall rollback` again" in output
+    assert (tmp_path / "undos").read_text() == "undone\n"
+    code, output = place.squall("rollback")
+    assert (code, journal.exists()) == (0, False), output
+    assert place.squall("rollback") == (0, "nothing is armed on this machine\n")
+
+
+def armed(place, undo):
+    """Kill a run and its guardian in the middle of a command fault; return its name."""
+    fault = (
+        f"{{kind: command, target: shop, pick: 1, at: 0s, for: 30s, do: ['true'], undo: [sh, -c, '{undo}']}}"
+    )
+    running = place.start(*place.run_arguments(place.scenario(f"  own: {fault}")))
+    place.wait_for_event(injected)
+    run = place.folders()[-1].name
+    os.kill(guardian_of(run), signal.SIGSTOP)
+    running.kill()
+    running.communicate(timeout=30)
+    os.kill(guardian_of(run), signal.SIGKILL)
+    return run
 
 
 def wait_for(path):

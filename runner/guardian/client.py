@@ -51,6 +51,7 @@ class GuardianClient:
         self.lost, self.lost_reason = threading.Event(), ""
         self._numbers = itertools.count(1)
         self._answers = Answers(anchor)
+        self._ready: Future[Any] = Future()
         self._lock = threading.Lock()
         self._losing = threading.Lock()
         self._may_end = False
@@ -109,7 +110,7 @@ class GuardianClient:
         client = cls(process, guardian, anchor=hello.anchor, on_event=on_event, journal=journal)
         if hello.journal:  # what it has to end may take its time, and nobody else would undo meanwhile
             client._may_end, client._closing_patience = True, CLOSING
-        ready = client._ask(hello)
+        client._ready = ready = client._ask(hello)
         client._reader.start()
         if hello.journal:
             return client
@@ -198,10 +199,12 @@ class GuardianClient:
         return False
 
     def wait(self) -> messages.Ended | None:
-        """Wait for a rollback's end; None where its guardian was lost."""
+        """Wait for a rollback's end; None where its guardian was lost. Raises Refused where it could not begin."""
         self._reader.join()
         self._process.wait()
         self._guardian.close()
+        if self._ready.done() and isinstance(refusal := self._ready.exception(), Refused):
+            raise refusal
         return self.ended
 
     def kill(self) -> None:

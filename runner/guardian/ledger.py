@@ -33,6 +33,7 @@ class Ledger:
         self._path = Path(hello.journal) if hello.journal else journal_of(Path(hello.state), hello.run)
         self._report = Path(hello.report) if hello.report else None
         self.old = read_journal(self._path) if hello.journal else None
+        self._unwritable = ""
         self._writer = Writer(self._open(), wake)
 
     @property
@@ -72,6 +73,7 @@ class Ledger:
     def close(self, *, dirty: bool, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Close the journal: it stays where it is while something is odd. Return everything that is."""
         notes += self.old.damage if self.old else ()
+        notes += (self._unwritable,) if self._unwritable else ()
         clean = not dirty and not notes
         if clean:
             self.write(Write(journal.Closed()))
@@ -84,11 +86,19 @@ class Ledger:
                 self._remove()
         return notes
 
-    def _open(self) -> journal.Journal:
+    def _open(self) -> journal.Journal | None:
+        """None in a rollback whose journal cannot be written: it arms nothing, and may undo once more."""
         with opened(self._path.parent) as parent:
-            if self.old:
+            if self.old is None:
+                return journal.Journal.create(parent, self._path.name)
+            try:
                 return journal.Journal.resume(parent, self._path.name)
-            return journal.Journal.create(parent, self._path.name)
+            except OSError as error:
+                self._unwritable = (
+                    f"it cannot be written ({error.strerror or error}), so what was undone is not on record: "
+                    "make room or make it writable, then run `squall rollback` again"
+                )
+                return None
 
     def _remove(self) -> None:
         with opened(self._path.parent) as parent:

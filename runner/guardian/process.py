@@ -263,7 +263,7 @@ def main() -> None:
     except (OSError, Refused) as error:
         reason = f"the guardian cannot start: {error}"
         runner.send(messages.pack(messages.Refusal(request=hello.request, reason=reason, moment=now())))
-        sys.exit(2)
+        sys.exit(reason)  # to the log
     gc.freeze()
     code = guardian.run()
     sys.stdout.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner import clock
 from runner.clock import TimeAnchor
+from runner.errors import Refused
 from runner.guardian.client import GuardianClient
 from runner.guardian.state import MachineLock, armed_runs, journal_of, read_journal
 from runner.timeline import ActChanged, Event
@@ -75,15 +76,22 @@ def _roll_back(
     guardian = GuardianClient.roll_back(
         journal, run=run, lock_fd=lock.descriptor, report=report, anchor=anchor, on_event=take
     )
-    ended = guardian.wait()
+    left = _left(guardian, journal)  # all events have come then
     dirty = [event for event in events if isinstance(event, ActChanged) and event.state == "dirty"]
     problems = [f"{event.act}: {event.evidence}: {event.remedy}" for event in dirty]
-    if ended is None:
-        problems.append(
-            f"the guardian of the rollback was lost ({guardian.lost_reason}): run `squall rollback` again"
-        )
-    else:
-        problems += [f"{journal}: {note}" for note in ended.notes]
+    problems += left
     if problems:
         problems.append(f"when all is mended by hand, remove {journal}")
     return RolledBack(run, tuple(events), tuple(problems))
+
+
+def _left(guardian: GuardianClient, journal: Path) -> list[str]:
+    """Wait for its end; say why it could not begin, that it was lost, or what is odd about the journal."""
+    try:
+        ended = guardian.wait()
+    except Refused as refusal:
+        return [f"nothing was undone: {refusal}: mend that, then run `squall rollback` again"]
+    if ended is None:
+        lost = guardian.lost_reason
+        return [f"the guardian of the rollback was lost ({lost}): run `squall rollback` again"]
+    return [f"{journal}: {note}" for note in ended.notes]

@@ -14,9 +14,12 @@ from runner.timeline import write_all
 
 
 class Writer:
-    """Writes in order, syncs once for all that waits; *wake* is an eventfd told of each answer in `results`."""
+    """Writes in order, syncs once for all that waits; *wake* is an eventfd told of each answer in `results`.
 
-    def __init__(self, journal: Journal, wake: int) -> None:
+    Without a journal it writes to the report alone.
+    """
+
+    def __init__(self, journal: Journal | None, wake: int) -> None:
         self._journal, self._wake, self._broken = journal, wake, ""
         self._jobs: queue.SimpleQueue[Write | tuple[Path, bytes] | None] = queue.SimpleQueue()
         self.results: deque[Written | WriteFailed] = deque()
@@ -42,23 +45,24 @@ class Writer:
             jobs = [self._jobs.get()]
             while not self._jobs.empty():
                 jobs.append(self._jobs.get())
-            self._write_all([job for job in jobs if isinstance(job, Write)])
+            if self._journal:
+                self._write_all(self._journal, [job for job in jobs if isinstance(job, Write)])
             for job in jobs:
                 if isinstance(job, tuple):
                     _append(*job)
             if None in jobs:
                 return
 
-    def _write_all(self, orders: list[Write]) -> None:
+    def _write_all(self, journal: Journal, orders: list[Write]) -> None:
         failures: dict[int, str] = {}
         for number, order in enumerate(orders):
             try:
-                self._journal.append(order.record)
+                journal.append(order.record)
             except OSError as error:
                 failures[number] = error.strerror or str(error)
         try:
             if orders:
-                self._journal.sync()
+                journal.sync()
         except OSError as error:  # what the kernel dropped once it never writes: trust this file no more
             self._broken = error.strerror or str(error)
         for number, order in enumerate(orders):

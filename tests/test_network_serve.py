@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ DNS, HTTP = "squall_dns", "squall_http_8080"
 def module_wire():
     with cable() as joined, contextlib.ExitStack() as stack:
         names(joined.theirs, stack)
-        web(joined.ours, stack)
+        joined.cut = web(joined.ours, stack)
         joined.here = Here(joined.ours)
         stack.callback(joined.here.close)
         yield joined
@@ -169,14 +170,24 @@ def test_an_answer_that_is_none_is_refused(wire):
 
 
 def web(room, stack):
-    """A web server with keep-alive: it answers with method and path, and reads bodies."""
+    """A web server with keep-alive: it answers with method and path, and reads bodies. Returns those that broke off.
+
+    It breaks off itself where the path has `broken` in it.
+    """
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    cut = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            size = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(size)
+            if len(body) < size:
+                cut.append(self.path)
+                self.close_connection = True
+                return
             if self.headers.get("Transfer-Encoding") == "chunked":
                 while size := int(self.rfile.readline(), 16):
                     body += self.rfile.read(size)
@@ -184,7 +195,12 @@ def web(room, stack):
                 self.rfile.readline()
             text = f"{self.command} {self.path} {len(body)}".encode()
             self.send_response(200)
-            if "chunked" in self.path:
+            if "broken" in self.path:
+                self.send_header("Content-Length", "100000")
+                self.end_headers()
+                self.wfile.write(text)
+                self.close_connection = True
+            elif "chunked" in self.path:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 for byte in text:
@@ -207,6 +223,7 @@ def web(room, stack):
         server = stack.enter_context(Server(("::", 8080), Handler))
     stack.callback(server.shutdown)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return cut
 
 
 class Browser:
@@ -294,6 +311,24 @@ def test_bodies_of_every_kind_pass_whole_on_one_connection(wire):
             "/d", "POST", body=iter(parts), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
         )[:2] == (200, "POST /d 5000")
     browser.close()
+
+
+def test_an_answer_that_breaks_off_breaks_off_for_the_client_at_once(wire, browse):
+    wire.here.do(http(status=500, path="/never"))
+    with pytest.raises(IncompleteRead) as broken:
+        browse("/broken")
+    assert broken.value.partial == b"GET /broken 0"
+
+
+def test_a_request_that_breaks_off_breaks_off_for_the_program_and_the_client_at_once(wire):
+    wire.here.do(http(status=500, path="/never"))
+    with wire.theirs.entered():
+        peer = socket.create_connection((OURS4, 8080), timeout=3)
+    with peer:
+        peer.sendall(b"POST /half HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\nxyz")
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(4096) == b""
+    until(lambda: "/half" in wire.cut)
 
 
 def test_a_share_of_requests_is_harmed(wire):

@@ -68,7 +68,10 @@ def read_head(peer: socket.socket, begun: bytes) -> Head | None:
 
 
 def carry(body: int | Body, begun: bytes, source: socket.socket, sink: socket.socket | None) -> bytes:
-    """Carry a body of which *begun* has come already; return what came behind it. Raises OSError."""
+    """Carry a body of which *begun* has come already; return what came behind it.
+
+    Raises OSError; one that the source does not bring to its end too: who waits for the rest has to see it break.
+    """
     if body is Body.CHUNKED:
         return _carry_chunks(begun, source, sink)
     left = float("inf") if body is Body.UNTIL_END else int(body.value if isinstance(body, Body) else body)
@@ -82,7 +85,9 @@ def carry(body: int | Body, begun: bytes, source: socket.socket, sink: socket.so
             return data[len(part) :]
         data = source.recv(1 << 16)
         if not data:
-            return b""
+            if body is Body.UNTIL_END:
+                return b""
+            raise ConnectionError(f"a body broke off {left:,.0f} bytes before its end")
 
 
 def _carry_chunks(data: bytes, source: socket.socket, sink: socket.socket | None) -> bytes:

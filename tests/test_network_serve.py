@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.operations import dns as responder
 from runner.operations.record import CheckTable, Serve, TableGone
+from runner.operations.serving import mark_of
 from tests.link_parts import until
 from tests.network_parts import OURS4, THEIRS4, THEIRS6, Here, bound_to, cable, serving
 
@@ -41,7 +43,7 @@ def wire(module_wire):
 
 
 def names(room, stack):
-    """A name server that answers every question with 192.0.2.7, over UDP and TCP."""
+    """A name server that answers every question with 192.0.2.7, over UDP and TCP; over UDP none for `slow.test`."""
     with room.entered():
         tcp, udp = bound_to(53)
 
@@ -52,7 +54,8 @@ def names(room, stack):
     def datagrams(bound):
         with contextlib.suppress(OSError):
             while (said := bound.recvfrom(4096))[1]:
-                bound.sendto(answer(said[0]), said[1])
+                if b"slow" not in said[0]:
+                    bound.sendto(answer(said[0]), said[1])
 
     def streams(bound):
         with contextlib.suppress(OSError):
@@ -66,10 +69,15 @@ def names(room, stack):
     serving(stack, tcp, streams)
 
 
+def asking(name, kind=1):
+    """A question, as it is sent."""
+    labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
+    return struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
+
+
 def look_up(room, name, *, server=THEIRS4, tcp=False, kind=1):
     """What becomes of a question: an address, nxdomain, servfail, nothing, or timeout."""
-    labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
-    question = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, 1)
+    question = asking(name, kind)
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with room.entered():
         asked = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
@@ -140,6 +148,33 @@ def test_the_resolver_that_holds_its_socket_is_led_away_and_back(wire):
         assert code() == 3
         wire.here.release()
         assert code() == 0
+
+
+def test_a_question_beyond_those_that_may_wait_is_told_so_and_counted(wire, monkeypatch):
+    monkeypatch.setattr(responder, "_MOST", 3)
+    wire.here.do(dns(names=("*.shop.test",)))
+    with wire.ours.entered():
+        asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with asked:
+        for _ in range(3):
+            asked.sendto(asking("slow.test"), (THEIRS4, 53))
+        until(lambda: "passed on 3" in wire.here.do(CheckTable(table=DNS)).evidence)
+        assert look_up(wire.ours, "db.bank.test") == "servfail"
+        assert look_up(wire.ours, "db.shop.test") == "nxdomain"
+    said = wire.here.do(CheckTable(table=DNS)).evidence
+    assert "answered 1 questions with nxdomain, passed on 3; 1 more could not be (servfail)" in said
+
+
+def test_a_question_that_cannot_be_passed_on_is_told_so_and_counted(wire):
+    wire.here.do(dns(names=("*.shop.test",)))
+    barred = ("fwmark", hex(mark_of(DNS)), "prohibit")
+    wire.ours.run("ip", "rule", "add", *barred)
+    try:
+        assert look_up(wire.ours, "db.bank.test") == "servfail"
+    finally:
+        wire.ours.run("ip", "rule", "del", *barred)
+    assert look_up(wire.ours, "db.bank.test") == "192.0.2.7"
+    assert "passed on 1; 1 more could not be (servfail)" in wire.here.do(CheckTable(table=DNS)).evidence
 
 
 def test_a_killed_responder_leaves_names_as_they_are(wire):

@@ -32,7 +32,7 @@ class DnsResponder:
         self._names = tuple(name.lower().rstrip(".") for name in names)
         self._answer, self._mark = answer, mark
         self._address = None if answer in (*ANSWERS, "timeout") else _address(answer)
-        self._harmed = self._passed = self._unanswered = 0
+        self._harmed = self._passed = self._unanswered = self._turned_away = 0
         self._waiting: dict[socket.socket, tuple[socket.socket, Address, float]] = {}
         self._selector = selectors.DefaultSelector()
         self._open = contextlib.ExitStack()
@@ -41,8 +41,9 @@ class DnsResponder:
         self.port = self._listen()
 
     def said(self) -> tuple[int, str]:
-        """How many questions were answered wrongly, and how many passed on."""
-        lost = f", {self._unanswered} of them in vain" if self._unanswered else ""
+        """How many questions were answered wrongly, how many passed on, and how many could not be."""
+        lost = f", {self._unanswered:,} of them in vain" if self._unanswered else ""
+        lost += f"; {self._turned_away:,} more could not be (servfail)" if self._turned_away else ""
         how = self._answer if self._address is None else f"the address {self._answer}"
         return (
             self._harmed,
@@ -77,11 +78,7 @@ class DnsResponder:
         self._harmed += 1
         if self._answer == "timeout":
             return b""
-        number, flags = struct.unpack_from("!HH", question)
-        code = ANSWERS.get(self._answer, 0)
-        record = self._record(kind)
-        head = struct.pack("!6H", number, 0x8080 | (flags & 0x7900) | code, 1, 1 if record else 0, 0, 0)
-        return head + question[12:end] + record
+        return _answered(question[:end], ANSWERS.get(self._answer, 0), self._record(kind))
 
     def _record(self, kind: int) -> bytes:
         if self._address is None or kind != (_A if self._address.version == 4 else _AAAA):
@@ -127,13 +124,24 @@ class DnsResponder:
                 ready.sendto(answer, client)
 
     def _pass_on(self, ready: socket.socket, question: bytes, client: Address) -> None:
-        self._passed += 1
+        """Ask the server that was meant; where that cannot be, say so: who is told need not wait, and may ask another."""
+        try:
+            self._ask(ready, question, client)
+            self._passed += 1
+        except OSError:
+            self._turned_away += 1
+            if asked := read_question(question):
+                ready.sendto(_answered(question[: asked[2]], ANSWERS["servfail"]), client)
+
+    def _ask(self, ready: socket.socket, question: bytes, client: Address) -> None:
         if len(self._waiting) >= _MOST:
-            return
+            raise OSError(f"{_MOST} questions wait already")
         server = self._server(_UDP, ready, client)
-        upstream = self._marked(server, socket.SOCK_DGRAM)
-        upstream.connect(server)
-        upstream.send(question)
+        with contextlib.ExitStack() as stack:
+            upstream = stack.enter_context(self._marked(server, socket.SOCK_DGRAM))
+            upstream.connect(server)
+            upstream.send(question)
+            stack.pop_all()
         self._waiting[upstream] = (ready, client, clock.now() + _PATIENCE)
         self._selector.register(upstream, selectors.EVENT_READ)
 
@@ -208,6 +216,13 @@ def read_question(packet: bytes) -> tuple[str, int, int] | None:
         return None
     kind = struct.unpack_from("!H", packet, position + 1)[0]
     return ".".join(labels).lower(), kind, position + 5
+
+
+def _answered(question: bytes, code: int, record: bytes = b"") -> bytes:
+    """Make the answer to a query that ends with its question."""
+    number, flags = struct.unpack_from("!HH", question)
+    head = struct.pack("!6H", number, 0x8080 | (flags & 0x7900) | code, 1, 1 if record else 0, 0, 0)
+    return head + question[12:] + record
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -177,6 +177,12 @@ def test_a_question_that_cannot_be_passed_on_is_told_so_and_counted(wire):
     assert "passed on 1; 1 more could not be (servfail)" in wire.here.do(CheckTable(table=DNS)).evidence
 
 
+def test_a_server_that_refuses_is_not_waited_for(wire):
+    wire.here.do(dns(names=("*.shop.test",)))
+    assert look_up(wire.ours, "db.bank.test", server="127.0.0.1") == "servfail"
+    assert "passed on 1, 1 of them in vain" in wire.here.do(CheckTable(table=DNS)).evidence
+
+
 def test_a_killed_responder_leaves_names_as_they_are(wire):
     holder = wire.holder()
     holder.do(dns())

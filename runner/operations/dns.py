@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 from runner import clock
 from runner.errors import OperationFailed
@@ -25,6 +26,15 @@ _A, _AAAA = 1, 28
 Address = tuple[str, int]
 
 
+class _Waiting(NamedTuple):
+    """Who asked what, where it came in, and until when the server may answer."""
+
+    ready: socket.socket
+    question: bytes
+    client: Address
+    deadline: float
+
+
 class DnsResponder:
     """Answers on a port of its own. Its own questions carry *mark*, so that they are not led back to it."""
 
@@ -33,7 +43,7 @@ class DnsResponder:
         self._answer, self._mark = answer, mark
         self._address = None if answer in (*ANSWERS, "timeout") else _address(answer)
         self._harmed = self._passed = self._unanswered = self._turned_away = 0
-        self._waiting: dict[socket.socket, tuple[socket.socket, Address, float]] = {}
+        self._waiting: dict[socket.socket, _Waiting] = {}
         self._selector = selectors.DefaultSelector()
         self._open = contextlib.ExitStack()
         self._woken, self._wake = (self._open.enter_context(each) for each in socket.socketpair())
@@ -107,11 +117,7 @@ class DnsResponder:
 
     def _serve(self, ready: socket.socket) -> None:
         if ready in self._waiting:
-            asked, client, _ = self._waiting[ready]
-            try:
-                asked.sendto(ready.recv(65535), client)
-            finally:
-                self._forget(ready)
+            self._hand_back(ready)
         elif ready.type == socket.SOCK_STREAM:
             peer, whom = ready.accept()
             threading.Thread(target=self._converse, args=(peer, whom[:2]), daemon=True).start()
@@ -130,8 +136,7 @@ class DnsResponder:
             self._passed += 1
         except OSError:
             self._turned_away += 1
-            if asked := read_question(question):
-                ready.sendto(_answered(question[: asked[2]], ANSWERS["servfail"]), client)
+            _turn_away(ready, question, client)
 
     def _ask(self, ready: socket.socket, question: bytes, client: Address) -> None:
         if len(self._waiting) >= _MOST:
@@ -142,8 +147,21 @@ class DnsResponder:
             upstream.connect(server)
             upstream.send(question)
             stack.pop_all()
-        self._waiting[upstream] = (ready, client, clock.now() + _PATIENCE)
+        self._waiting[upstream] = _Waiting(ready, question, client, clock.now() + _PATIENCE)
         self._selector.register(upstream, selectors.EVENT_READ)
+
+    def _hand_back(self, upstream: socket.socket) -> None:
+        """Pass the answer on to who asked; where the server refuses, say so."""
+        waiting = self._waiting[upstream]
+        try:
+            answer = upstream.recv(65535)
+        except OSError:
+            self._unanswered += 1
+            _turn_away(waiting.ready, waiting.question, waiting.client)
+        else:
+            waiting.ready.sendto(answer, waiting.client)
+        finally:
+            self._forget(upstream)
 
     def _converse(self, peer: socket.socket, client: Address) -> None:
         """Answer what is asked over one connection."""
@@ -191,7 +209,7 @@ class DnsResponder:
 
     def _give_up(self) -> None:
         now = clock.now()
-        for upstream in [each for each, (_, _, deadline) in self._waiting.items() if deadline < now]:
+        for upstream in [each for each, waiting in self._waiting.items() if waiting.deadline < now]:
             self._unanswered += 1
             self._forget(upstream)
 
@@ -223,6 +241,11 @@ def _answered(question: bytes, code: int, record: bytes = b"") -> bytes:
     number, flags = struct.unpack_from("!HH", question)
     head = struct.pack("!6H", number, 0x8080 | (flags & 0x7900) | code, 1, 1 if record else 0, 0, 0)
     return head + question[12:] + record
+
+
+def _turn_away(ready: socket.socket, question: bytes, client: Address) -> None:
+    if asked := read_question(question):
+        ready.sendto(_answered(question[: asked[2]], ANSWERS["servfail"]), client)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

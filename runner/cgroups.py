@@ -81,8 +81,16 @@ def of_container(container: str) -> dict[str, Path]:
 
 def members(directory: Path) -> set[int]:
     """Every process in a cgroup and below it, as far as our pid namespace shows them."""
-    files = [directory / "cgroup.procs", *directory.rglob("*/cgroup.procs")]
-    return {int(entry) for path in files for entry in content(path).split()} - {0}
+    return entries(directory) - {0}
+
+
+def entries(directory: Path) -> set[int]:
+    """Every process in a cgroup and below it, 0 for those that our pid namespace does not show.
+
+    A directory that goes meanwhile holds nobody: os.walk passes over it, where Path.rglob raises.
+    """
+    places = (Path(place) for place, _, _ in os.walk(directory))
+    return {int(entry) for place in places for entry in content(place / "cgroup.procs").split()}
 
 
 def content(path: Path) -> str:

@@ -39,9 +39,7 @@ def _writable(group: Group) -> dict[str, str]:
 
 
 def _holds_only(directory: Path, pid: int, peers: Collection[int]) -> bool:
-    members = {
-        int(entry) for path in directory.rglob("cgroup.procs") for entry in cgroups.content(path).split()
-    }
+    members = cgroups.entries(directory)
     return (
         bool(members) and members <= family(pid) and members.isdisjoint(peers) and os.getpid() not in members
     )

@@ -9,12 +9,14 @@ import pytest
 from runner.helper import work
 from runner.helper.protocol import Orders
 from runner.helper.work import Work
+from runner.operations.context import Stand
 from runner.operations.record import WriteFile
 from runner.places import Cluster, Engine, Post
 from tests.link_parts import until
 
 API = Post(cluster=Cluster(), image="any", shape="api")
 NEAR = Post(engine=Engine(), image="any", shape="network")
+STANDING = Post(engine=Engine(), image="any", shape="cgroup", container="c" * 64)
 
 
 @pytest.fixture
@@ -97,3 +99,46 @@ def test_what_fails_beside_the_target_is_left_to_a_fresh_helper_soon(tries, in_t
     _, problem = undoing(NEAR, in_the_way).undo()
     assert len(tries) == 3
     assert problem.startswith("write-file: ")
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """What finding the container raises, look for look; after that it is found."""
+    raising = []
+
+    def find_stand(container):
+        if raising:
+            raise raising.pop(0)
+        return Stand(container=container, pid=1)
+
+    monkeypatch.setattr(work, "find_stand", find_stand)
+    return raising
+
+
+def test_a_target_that_cannot_be_found_for_a_moment_is_undone_at_the_next_look(tries, looks, tmp_path):
+    looks += [
+        FileNotFoundError("a cgroup went"),
+        FileNotFoundError("a cgroup went"),
+        ValueError("half a line"),
+    ]
+    told = []
+    readings, problem = undoing(STANDING, tmp_path / "gone").undo(on_trouble=told.append)
+    assert told == ["no way to the target: a cgroup went", "no way to the target: half a line"]
+    assert not problem
+    assert readings[0].ok
+    assert len(tries) == 1
+
+
+def test_a_target_that_cannot_be_found_at_all_is_reported_by_the_reason(tries, looks, tmp_path):
+    looks += [PermissionError("not for you")] * 9
+    assert undoing(STANDING, tmp_path / "gone").undo() == ((), "no way to the target: not for you")
+    assert not tries
+
+
+def test_what_is_to_be_done_to_a_target_that_cannot_be_found_is_not_begun(tries, looks, in_the_way):
+    looks += [FileNotFoundError("a cgroup went")]
+    begins = WriteFile(path=str(in_the_way), value="0")
+    orders = Work(Orders(role="hand", post=STANDING, do=(begins,), undo=(begins,)))
+    assert orders.do() == ((), "no way to the target: a cgroup went")
+    assert orders.nothing_done
+    assert not tries

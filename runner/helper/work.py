@@ -27,11 +27,13 @@ class Work:
         self._held: list[Held] = []
         self._refused = False
         self.nothing_done = False  # what it was to do was refused, and nothing touched
-        self._stand, self._gone = self._find()
-        self._context = Context(stand=self._stand)
+        self._unseen = self._look()
 
     def do(self) -> tuple[tuple[Reading, ...], str]:
         """Do all, until something fails: readings, and the problem."""
+        if self._unseen:
+            self.nothing_done = True
+            return (), self._unseen
         if self._gone:
             return (), self._gone
         readings: list[Reading] = []
@@ -77,14 +79,15 @@ class Work:
             select.select((), (), (), seconds)
 
     def _undo_once(self) -> tuple[tuple[Reading, ...], str, bool]:
-        """Return readings, the problem, and whether an operation raised: it could not even see what is there."""
+        """Return readings, the problem, and whether looking or an operation raised: it could not even see what is there."""
         problem, raised = self._let_go(), False
-        self._stand, self._gone = self._find()
+        self._unseen = self._look()
+        if self._unseen:
+            return (), problem or self._unseen, True
         if self._gone and self._orders.post.shape == "disk" and not pod_ended(self._orders.post):
             return (), f"{self._gone}, and its disk with it is not to be seen: start it and roll back", False
         if self._gone:
             return (Reading(evidence=f"{self._gone}: nothing of it is left"),), problem, False
-        self._context = Context(stand=self._stand)
         readings = []
         for operation in self._orders.undo:
             reading, trouble = self._perform(operation)
@@ -92,6 +95,16 @@ class Work:
             raised = raised or bool(trouble)
             problem = problem or trouble or (reading.evidence if reading and reading.ok is False else "")
         return tuple(readings), problem, raised
+
+    def _look(self) -> str:
+        """Look where we stand now; return what kept us from it. A later look may do better."""
+        self._gone, stand, unseen = "", None, ""
+        try:
+            stand, self._gone = self._find()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a helper that dies of it undoes nothing
+            unseen = f"no way to the target: {_sentence(error)}"
+        self._context = Context(stand=stand)
+        return unseen
 
     def _find(self) -> tuple[Stand | None, str]:
         """Find where we stand, and enter it where that has to be; else say what is gone."""

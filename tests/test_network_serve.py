@@ -213,7 +213,7 @@ def test_an_answer_that_is_none_is_refused(wire):
 def web(room, stack):
     """A web server with keep-alive: it answers with method and path, and reads bodies. Returns those that broke off.
 
-    It breaks off itself where the path has `broken` in it.
+    It breaks off itself where the path has `broken` in it, and hangs up after its answer where that has `last`.
     """
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -251,6 +251,7 @@ def web(room, stack):
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(b"" if self.command == "HEAD" else text)
+                self.close_connection |= "last" in self.path
 
         do_GET = do_POST = do_HEAD = do_PUT = answer  # noqa: N815
 
@@ -370,6 +371,49 @@ def test_a_request_that_breaks_off_breaks_off_for_the_program_and_the_client_at_
         peer.shutdown(socket.SHUT_WR)
         assert peer.recv(4096) == b""
     until(lambda: "/half" in wire.cut)
+
+
+def test_a_program_that_hangs_up_on_an_idle_connection_has_hung_up_on_its_client(wire):
+    wire.here.do(http(status=500, path="/never"))
+    with wire.theirs.entered():
+        peer = socket.create_connection((OURS4, 8080), timeout=3)
+    with peer:
+        peer.sendall(b"GET /last HTTP/1.1\r\nHost: shop\r\n\r\n")
+        said = b""
+        while more := peer.recv(4096):
+            said += more
+    assert said.endswith(b"GET /last 0")
+
+
+def test_a_program_that_speaks_first_is_heard(wire):
+    def greet(bound):
+        with contextlib.suppress(OSError):
+            peer, _ = bound.accept()
+            with peer:
+                peer.sendall(b"220 hello\r\n")
+                peer.sendall(peer.recv(64))
+
+    with contextlib.ExitStack() as stack:
+        with wire.ours.entered():
+            listener = socket.create_server(("::", 8081), family=socket.AF_INET6, dualstack_ipv6=True)
+        serving(stack, listener, greet)
+        wire.here.do(Serve(table=HTTP, what="http", port=8081, answer=json.dumps({"status": 503})))
+        with wire.theirs.entered():
+            peer = socket.create_connection((OURS4, 8081), timeout=3)
+        with peer:
+            assert peer.recv(64) == b"220 hello\r\n"
+            peer.sendall(b"MAIL\r\n")
+            assert peer.recv(64) == b"MAIL\r\n"
+    assert "1 connections spoke no HTTP/1" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+def test_a_body_that_waits_for_a_go_ahead_is_not_waited_for(wire):
+    wire.here.do(http(status=503))
+    with wire.theirs.entered():
+        peer = socket.create_connection((OURS4, 8080), timeout=3)
+    with peer:
+        peer.sendall(b"PUT /big HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        assert peer.recv(64).startswith(b"HTTP/1.1 503")
 
 
 def test_a_share_of_requests_is_harmed(wire):

@@ -111,6 +111,9 @@ class HttpProxy:
 
     def _exchange(self, peer: socket.socket, upstream: socket.socket) -> bool:
         """Carry one request and its answer; False ends the connection."""
+        if _first(peer, upstream) is upstream:  # it closes what is idle, or is one that speaks first
+            self._count(strange=1 if upstream.recv(1, socket.MSG_PEEK) else 0)
+            return _both_ways(peer, upstream, b"")
         request = read_head(peer, b"")
         if request is None:
             return False
@@ -170,10 +173,21 @@ def _answer(peer: socket.socket, request: Head, status: int) -> bool:
     """Answer in the program's place, and end the connection: what it still sends is read by nobody."""
     text = f"squall answers {status}\n".encode()
     head = f"HTTP/1.1 {status} Injected\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
-    body = carry(request.body(), request.rest, peer, None)
-    del body
+    if not request.expects_go_ahead:  # or nothing of it comes
+        carry(request.body(), request.rest, peer, None)
     peer.sendall(head.encode() + (b"" if request.method == "HEAD" else text))
     return False
+
+
+def _first(peer: socket.socket, upstream: socket.socket) -> socket.socket:
+    """Wait for whoever says something first, or hangs up: the program where both do. Raises OSError where neither does."""
+    poll = select.poll()
+    for each in (peer, upstream):
+        poll.register(each, select.POLLIN)
+    ready = [number for number, _ in poll.poll(_PATIENCE * 1000)]
+    if not ready:
+        raise TimeoutError(f"nobody said anything for {_PATIENCE:g} s")
+    return upstream if upstream.fileno() in ready else peer
 
 
 def _both_ways(peer: socket.socket, upstream: socket.socket, up: bytes, down: bytes = b"") -> bool:

@@ -15,7 +15,7 @@ from runner.plan_record import Window
 from runner.running.brake import Brake
 from runner.running.injection import Injection
 from runner.scenario import FaultUse, Limits
-from runner.timeline import Escaped, Note
+from runner.timeline import Confirmed, Escaped, Note
 
 PLACE = Place(file="x.yaml", line=1)
 
@@ -64,10 +64,14 @@ class Victims:
             target="shop", name="shop.0", platform="process", process=processes.identify(os.getpid())
         )}  # fmt: skip
         self.asked_after = []
-        self.problem = None
+        self.problem, self.end = None, ""
 
     def instance(self, _name):
         return self.there["0"]
+
+    def ended(self, _instance):
+        assert "undo" in self._guardian.said
+        return self.end
 
     def present(self, _target):
         self.asked_after.append(tuple(self._guardian.said))
@@ -82,10 +86,10 @@ class Victims:
 def carried_out():
     """Carry a pause out; return what was recorded, whom it asked, and the brake."""
 
-    def carry_out(problem=None):
+    def carry_out(problem=None, end=""):
         guardian, recorded, brake = Guardian(), [], Brake(lambda _: None)
         victims = Victims(guardian)
-        victims.problem = problem
+        victims.problem, victims.end = problem, end
         use = FaultUse(name="hold", fault=KINDS["pause"](), target="shop", duration=0.2, place=PLACE)
         window = Window(fault="hold", occurrence=0, start=0.0, end=0.2, instances=("shop.0",), place=PLACE)
         injection = Injection(
@@ -119,6 +123,16 @@ def test_who_came_is_looked_for_once_the_undo_is_ordered(carried_out):
     [escaped] = [event for event in recorded if isinstance(event, Escaped)]
     assert escaped.instances == ("shop.1",)
     assert not escaped.joined
+    assert not [event for event in recorded if isinstance(event, Confirmed)]
+
+
+def test_whose_life_ended_before_the_fault_was_not_hurt_to_its_end(carried_out):
+    recorded, _, brake = carried_out(end="container x was started again")
+    assert not brake.pulled
+    [said] = [event for event in recorded if isinstance(event, Confirmed)]
+    assert said.ok is False
+    assert said.instance == "shop.0"
+    assert said.evidence == "none to its end: container x was started again"
 
 
 def test_a_run_whose_newcomers_nobody_can_tell_goes_on_and_says_so(carried_out):

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from runner.operations.kernel import kernel_features
+from tests.cluster_parts import container
 from tests.fingerprints import difference, of_label
-from tests.runs import ROOT, Workplace, left_of
+from tests.runs import ROOT, Workplace, injected, left_of
 
 LONG = ("first_steps", "resource_squeeze", "lost_network", "slow_store", "game_day", "halt_on_meltdown")
 SCENARIOS = [pytest.param(name, marks=pytest.mark.long) for name in LONG]
@@ -110,3 +111,34 @@ def test_latency_where_the_kernel_lacks_netem_is_refused_before_anything_is_touc
     assert code == 2, output
     assert "netem" in output
     assert difference(before, of_shop(engine)) == []
+
+
+TALKS = "while true; do ping -c1 -W1 127.0.0.1 >/dev/null; sleep 0.1; done"
+ENDS = {
+    "restarted": (lambda one: one.restart(timeout=0), "was started again"),
+    "removed": (lambda one: one.remove(force=True), "is gone"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_fault_whose_target_does_not_live_to_its_end_is_not_confirmed(engine, image, place, how):
+    """Its network is held by the helper beside it: the counters alone would count on."""
+    end, evidence = ENDS[how]
+    place.environment = place.folder / "one.yaml"
+    scenario = place.folder / "cut.yaml"
+    scenario.write_text(
+        "squall: 1\ntitle: It goes away\nbefore: 1s\nafter: 1s\nconfidence: none\n"
+        "indicators: {one: {command: [echo, '1'], every: 500ms}}\n"
+        "faults:\n  cut: {kind: partition, target: lone, pick: 1, at: 0s, for: 4s}\n"
+        "expect: [{during cut: one < 2}]\n"
+    )
+    with container(engine, "sh", "-c", TALKS) as made:
+        place.environment.write_text(
+            f"targets:\n  lone: {{docker: {{name: {made.name}}}}}\nhelper: {{image: '{image}', lease: 2s}}\n"
+        )
+        running = place.start(*place.run_arguments(scenario))
+        place.wait_for_event(injected)
+        end(made)
+        output, _ = running.communicate(timeout=60)
+    assert running.returncode == 3, output
+    assert f"container {made.name} {evidence}" in place.verdict()["reason"]

@@ -20,7 +20,7 @@ from runner.running.bystander import Bystander
 from runner.running.decider import Decider
 from runner.running.newcomers import Finder, Newcomers
 from runner.scenario import FaultUse, Limits
-from runner.timeline import Cause, Control, Escaped, Event, HaltPulled, Note
+from runner.timeline import Cause, Confirmed, Control, Escaped, Event, HaltPulled, Note
 
 T = TypeVar("T")
 
@@ -84,6 +84,7 @@ class Injection(threading.Thread):
         self.ahead, self._decider = False, decider
         self._guardian, self._victims, self._brake, self._at = guardian, victims, brake, at
         self._record, self._limits = record, limits
+        self._struck: list[tuple[Act, Instance]] = []
 
     def run(self) -> None:
         try:
@@ -137,8 +138,9 @@ class Injection(threading.Thread):
             if control:
                 control.over()
         undoing = [self._guardian.undo(act.id) for act in acts]
-        if newcomers:
+        if newcomers:  # the undo has been ordered, and waits for neither
             self._look_back(newcomers)
+            self._look_for_the_ended()
         results = self._settle(acts, undoing)
         if dirty := next((result for result in results if not result.clean), None):
             self._pull("evidence", f"{self.name} could not be undone: {dirty.evidence}")
@@ -174,7 +176,11 @@ class Injection(threading.Thread):
         return self._use.fault.recovers_from == "undo" and not self._use.fault.of_workload
 
     def _hurt(self, instances: Iterable[Instance]) -> list[Act]:
-        acts = [compile_act(self._use, each, self._window.occurrence, run=self._of) for each in instances]
+        struck = [
+            (compile_act(self._use, each, self._window.occurrence, run=self._of), each) for each in instances
+        ]
+        self._struck += struck
+        acts = [act for act, _ in struck]
         self._settle(acts, [self._guardian.arm(act) for act in acts])
         self._brake.check()
         self._settle(acts, [self._guardian.inject(act.id) for act in acts])
@@ -198,12 +204,34 @@ class Injection(threading.Thread):
             self._came([each for each in came if each not in joined], joined=False)
 
     def _look_back(self, newcomers: Newcomers) -> None:
-        """Say who else came while it lasted; the undo has been ordered, and does not wait for that."""
+        """Say who else came while it lasted."""
         try:
             self._came(newcomers.came(), joined=False)
         except (OperationFailed, Refused) as error:
             text = f"nobody can tell who came to {self._use.target} while {self.name} lasted: {error}"
             self._record(Note(at=self._at(), level="warning", text=text))
+
+    def _look_for_the_ended(self) -> None:
+        """Who did not live to the end was not hurt to the end, whatever was counted before."""
+        for act, instance in self._struck:
+            try:
+                ended = self._victims.ended(instance)
+            except OperationFailed as error:
+                text = f"nobody can tell whether {instance.name} lived as long as {self.name} lasted: {error}"
+                self._record(Note(at=self._at(), level="warning", text=text))
+                return
+            if ended:
+                self._record(
+                    Confirmed(
+                        at=self._at(),
+                        act=act.id,
+                        fault=self._use.name,
+                        instance=instance.name,
+                        occurrence=self._window.occurrence,
+                        ok=False,
+                        evidence=f"none to its end: {ended}",
+                    )
+                )
 
     def _came(self, instances: Sequence[Instance], *, joined: bool) -> None:
         """Put on record who came while it lasted."""

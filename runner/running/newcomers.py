@@ -16,6 +16,8 @@ class Finder(Protocol):
 
     def present(self, target: str) -> Mapping[str, Instance]: ...
 
+    def ended(self, instance: Instance) -> str: ...
+
 
 class Newcomers:
     """Those of one target, from now on."""

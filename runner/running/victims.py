@@ -16,6 +16,7 @@ from runner.operations.record import Act, Identity, Spawn, Stop
 from runner.processes import leads_session, marked, state_of
 from runner.scenario import Environment, TargetSpec
 from runner.targets import addresses, facts, find, instance_names, link_spawn, spawns, wait_ready
+from runner.targets.elsewhere import ended
 from runner.targets.lineup import Lineup, Whereabouts
 from runner.targets.ports import split
 from runner.targets.readiness import wait_for_answer
@@ -116,6 +117,10 @@ class Victims:
     def present(self, target: str) -> dict[str, Instance]:
         """Who of a target lives now, by an id that nobody gets again; empty where nobody comes by itself."""
         return self._elsewhere.present(target) if self._elsewhere.knows(target) else {}
+
+    def ended(self, instance: Instance) -> str:
+        """Say how one has ended that lives elsewhere; empty while it lives. Raises OperationFailed."""
+        return ended(instance) if self._elsewhere.knows(instance.target) else ""
 
     def _control_socket(self, link: str) -> Path:
         return self._sockets / f"{self._run}.{link}.link"

@@ -36,6 +36,21 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     return [_instance(spec, index, one, helper or Helper()) for index, one in enumerate(running)]
 
 
+def ended(instance: Instance) -> str:
+    """Say how the life that is meant has ended; empty while it lasts. Raises OperationFailed."""
+    assert instance.engine is not None
+    whom = f"container {instance.known_as}"
+    try:
+        state = EngineClient(instance.engine).get(f"/containers/{instance.container}/json")["State"]
+    except ApiError as error:
+        if error.status == 404:
+            return f"{whom} is gone"
+        raise
+    if not state["Running"]:
+        return f"{whom} has ended"
+    return "" if state["StartedAt"] == instance.started else f"{whom} was started again"
+
+
 def addresses_of(instance: Instance, name: str) -> list[str]:
     """Addresses at which a container reaches the container called *name*, by its name or an alias of its networks."""
     assert instance.engine is not None

@@ -30,6 +30,13 @@ def resolve(environment: Environment, target: str) -> list[Instance]:
         raise Refused(f"{where(spec)}: {_place(environment, spec)}: {error}; {_remedy(error)}") from error
 
 
+def ended(instance: Instance) -> str:
+    """Say how the life of an instance elsewhere has ended that was meant; empty while it lasts. Raises OperationFailed."""
+    if instance.pod is None:
+        return containers.ended(instance)
+    return pods.ended(instance.pod) if instance.pod.name else ""  # a node is a node
+
+
 def _resolve(environment: Environment, spec: TargetSpec) -> list[Instance]:
     if spec.docker is not None:
         return containers.resolve(spec, environment.helper)

@@ -116,6 +116,20 @@ def _selected(client: ClusterClient, spec: TargetSpec, owners: _Owners) -> list[
     return [pod for pod in found if owners.of(pod)[1].get("metadata", {}).get("uid") == uid]
 
 
+def ended(pod: Pod) -> str:
+    """Say how a pod has ended; empty while it lasts: its network outlives its containers. Raises OperationFailed."""
+    path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
+    try:
+        found = ClusterClient(pod.cluster).get(path)
+    except ApiError as error:
+        if error.status == 404:
+            return f"pod {pod.name} is gone"
+        raise
+    if found["metadata"]["uid"] != pod.uid:
+        return f"pod {pod.name} is another one"
+    return f"pod {pod.name} has ended" if found["status"].get("phase") in ("Failed", "Succeeded") else ""
+
+
 def _foreign(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [pod for pod in pods if HELPER_LABEL not in (pod["metadata"].get("labels") or {})]
 

@@ -15,7 +15,7 @@ from runner.language import read_environment
 from runner.places import Cluster
 from runner.planning.preparation import prepare
 from runner.remote.kubernetes import ClusterClient
-from runner.targets.elsewhere import resolve
+from runner.targets.elsewhere import ended, resolve
 from runner.targets.lineup import Lineup, Whereabouts
 from tests.cluster_parts import container, deployment, namespace, network, pods, until
 from tests.runs import SQUALL, Workplace
@@ -160,13 +160,18 @@ def test_a_restarted_container_keeps_its_name_and_its_successor_takes_it(engine,
         whereabouts = away(environment, "web")
         before = whereabouts.instance("web", "web.0")
         lives = set(whereabouts.present("web"))
+        assert ended(before) == ""
         old.restart(timeout=0)
+        assert ended(before).endswith(" was started again")
         until(lambda: whereabouts.instance("web", "web.0").started != before.started)
         assert whereabouts.instance("web", "web.0").container == old.id
         assert (
             len(set(whereabouts.present("web")) - lives) == 1
         )  # another life: a fault on the old one is over
+        old.kill()
+        until(lambda: ended(before).endswith(" has ended"))
         old.remove(force=True)
+        assert ended(before).endswith(" is gone")
         until(lambda: len(whereabouts.present("web")) == 1)
         with pytest.raises(OperationFailed, match=r"web.0 \(.*\) is gone, and nothing has come in its place"):
             whereabouts.instance("web", "web.0")
@@ -310,6 +315,7 @@ def test_a_replaced_pod_has_its_predecessors_name_and_a_newcomer_one_of_its_own(
         whereabouts = away(environment, "web")
         first, other = (whereabouts.instance("web", name) for name in ("web.0", "web.1"))
         cluster.core.delete_namespaced_pod(first.pod.name, space, grace_period_seconds=0)
+        assert [ended(each) for each in (first, other)] == [f"pod {first.pod.name} is gone", ""]
         until(lambda: _instance(whereabouts, "web.0", other_than=first.pod.uid), every=0.2)
         assert whereabouts.instance("web", "web.1").pod.uid == other.pod.uid
         cluster.apps.patch_namespaced_deployment_scale("web", space, {"spec": {"replicas": 3}})

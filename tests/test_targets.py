@@ -379,6 +379,26 @@ def test_auto_ports_differ_are_free_and_are_none_that_outgoing_connections_get()
     assert all(port_is_free("127.0.0.1", port) and not low <= port <= high for port in picked)
 
 
+@pytest.mark.parametrize(
+    ("listen", "says"),
+    [
+        ("nope.invalid:0", "the name nope.invalid is not known here; listen on an address"),
+        (f"{'a' * 64}.invalid:0", "the name a*.invalid is not known here"),
+        ("192.0.2.1:0", "192.0.2.1 is no address of this machine"),
+        ("nope.invalid:8901", "the name nope.invalid is not known here"),
+    ],
+)
+def test_a_link_that_cannot_listen_where_it_says_is_refused_with_cause_and_place_at_the_first_try(
+    listen, says, monkeypatch
+):
+    asked = []
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: asked.append(a) or look_up(*a, **k))
+    with pytest.raises(Refused, match=f"local.yaml:3: targets.l: {says}"):
+        assign_ports(environment(target("l", link=LinkSpec(listen=listen, upstream="a:1"))))
+    assert len(asked) == 1
+
+
 def test_a_port_that_only_the_url_names_is_the_first_instances():
     port = free_port()
     spec = target(url=f"http://127.0.0.1:{port}", managed=web(count=1, port=None))

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from runner.errors import Refused
@@ -17,6 +18,7 @@ from runner.targets.names import where
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNRESOLVED = -1  # in the place of an errno
 
 
 def assign_ports(environment: Environment) -> dict[str, tuple[int, ...]]:
@@ -31,7 +33,7 @@ def assign_ports(environment: Environment) -> dict[str, tuple[int, ...]]:
             assigned[spec.name] = fixed
     for spec in specs:
         if spec.name not in assigned and (count := _wanted(spec)):
-            assigned[spec.name] = tuple(_pick(host_of(spec), taken) for _ in range(count))
+            assigned[spec.name] = tuple(_pick(spec, taken) for _ in range(count))
             taken.update(dict.fromkeys(assigned[spec.name], spec.name))
     return assigned
 
@@ -111,8 +113,11 @@ def _claim(spec: TargetSpec, port: int, taken: dict[int, str]) -> None:
         )
     taken[port] = spec.name
     reason = _obstacle(host_of(spec), port)
-    if reason is None:
-        return
+    if reason is not None:
+        _refuse(spec, port, reason)
+
+
+def _refuse(spec: TargetSpec, port: int, reason: int) -> NoReturn:
     if reason == errno.EADDRINUSE:
         owner = who_listens(port)
         by = f" by {owner}" if owner else ""
@@ -126,17 +131,22 @@ def _claim(spec: TargetSpec, port: int, taken: dict[int, str]) -> None:
             f"{where(spec)}: {host_of(spec)} is no address of this machine; start the network that it belongs to,"
             " or listen on another"
         )
+    if reason == _UNRESOLVED:
+        raise Refused(
+            f"{where(spec)}: the name {host_of(spec)} is not known here; listen on an address of this machine,"
+            " such as 127.0.0.1"
+        )
     raise Refused(
         f"{where(spec)}: cannot listen on {join(host_of(spec), port)}: {errno.errorcode.get(reason, reason)}"
     )
 
 
 def _obstacle(host: str, port: int) -> int | None:
-    """The errno that listening there gives; None where it is free."""
+    """The errno that listening there gives, or that the name is not known; None where it is free."""
     try:
         family, kind, protocol, _, where_to = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror:
-        return errno.EADDRNOTAVAIL
+    except (socket.gaierror, UnicodeError):  # the latter of a label of more than 63 characters
+        return _UNRESOLVED
     with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
@@ -149,13 +159,18 @@ def _obstacle(host: str, port: int) -> int | None:
     return None
 
 
-def _pick(host: str, taken: dict[int, str]) -> int:
+def _pick(spec: TargetSpec, taken: dict[int, str]) -> int:
     """Pick a free port that outgoing connections do not get either: load would otherwise race for it."""
     for port in _candidates():
-        if port not in taken and port_is_free(host, port):
+        if port in taken:
+            continue
+        reason = _obstacle(host_of(spec), port)
+        if reason is None:
             taken[port] = "auto"
             return port
-    raise Refused(f"no free port was found on {host}; name one")
+        if reason != errno.EADDRINUSE:  # no other port does better
+            _refuse(spec, port, reason)
+    raise Refused(f"{where(spec)}: no free port was found on {host_of(spec)}; name one")
 
 
 def _candidates() -> Iterator[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.running.victims import START_DEADLINE
 from tests.runs import ROOT, SQUALL, Workplace, guardian_of, injected, left_of, wait_gone
 
 NOBODY = 65534
@@ -50,6 +51,23 @@ def test_a_killed_replica_is_survived_and_the_verdict_says_so(place):
     ):
         assert (folder / name).stat().st_size > 0, name
     assert left_of(folder.name) == []
+
+
+def test_a_link_whose_name_nobody_knows_is_refused_by_plan_and_ends_a_run_at_once(place):
+    scenario, text = place.scenario(PAUSE % "1s"), place.environment.read_text()
+    place.environment.write_text(text.replace("$store.address", "'nope.invalid:80'"))
+    code, output = place.squall("plan", scenario, "--env", place.environment)
+    assert (code, output.count("\n")) == (2, 1), output
+    assert "targets.store-link.link.upstream: the name nope.invalid is not known here" in output
+    place.environment.write_text(
+        text.replace("$store.address", "$nowhere.address") + "  nowhere: {url: 'http://nope.invalid'}\n"
+    )
+    began = time.monotonic()
+    code, output = place.run(scenario)
+    assert code == 2, output
+    assert "targets.store-link: its proxy ended while it started: --upstream nope.invalid:80: " in output
+    assert time.monotonic() - began < START_DEADLINE
+    assert left_of(place.folders()[-1].name) == []
 
 
 def test_the_verdict_is_a_pure_function_of_the_record(place):

@@ -28,6 +28,7 @@ from runner.targets import (
     spawns,
     wait_ready,
 )
+from runner.targets.upstreams import refuse_unknown_upstreams
 
 PLACE = Place(file="local.yaml", line=3)
 
@@ -397,6 +398,20 @@ def test_a_link_that_cannot_listen_where_it_says_is_refused_with_cause_and_place
     with pytest.raises(Refused, match=f"local.yaml:3: targets.l: {says}"):
         assign_ports(environment(target("l", link=LinkSpec(listen=listen, upstream="a:1"))))
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("host", ["nope.invalid", f"{'a' * 64}.invalid"])
+def test_a_link_to_a_name_that_nobody_knows_is_refused_with_cause_and_place(host):
+    spec = target("l", link=LinkSpec(listen="127.0.0.1:0", upstream=f"{host}:80"))
+    with pytest.raises(
+        Refused, match=rf"local.yaml:3: targets.l.link.upstream: the name {host} is not known here \(.+\); "
+    ):
+        refuse_unknown_upstreams(environment(spec))
+
+
+@pytest.mark.parametrize("upstream", ["$store.address", "127.0.0.1:1", "[::1]:1", "localhost:1"])
+def test_a_link_to_what_is_known_or_starts_later_is_not_refused(upstream):
+    refuse_unknown_upstreams(environment(target("l", link=LinkSpec(listen="127.0.0.1:0", upstream=upstream))))
 
 
 def test_a_port_that_only_the_url_names_is_the_first_instances():

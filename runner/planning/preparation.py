@@ -27,6 +27,7 @@ from runner.running.acts import compile_act
 from runner.scenario import Environment, Load, Scenario, TargetSpec
 from runner.targets import assign_ports, facts, find, instance_names
 from runner.targets.lineup import Lineup
+from runner.targets.upstreams import refuse_unknown_upstreams
 
 RESERVE, RESERVED = ".reserve", 4 << 20  # bytes: reports are at most 2.5 MB
 
@@ -68,6 +69,7 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
         name: tuple(find(spec.found)) for name, spec in environment.targets.items() if spec.found is not None
     }
     ports = assign_ports(environment)
+    refuse_unknown_upstreams(environment)
     scouted = scout(scenario, environment)
     lineup, environment = Lineup(processes, scouted.instances), scouted.environment
     instances = {name: instance_names(spec, lineup.count(name)) for name, spec in environment.targets.items()}

@@ -18,8 +18,9 @@ from runner.scenario import Environment, TargetSpec
 from runner.targets import addresses, facts, find, instance_names, link_spawn, spawns, wait_ready
 from runner.targets.elsewhere import ended
 from runner.targets.lineup import Lineup, Whereabouts
+from runner.targets.names import where
 from runner.targets.ports import split
-from runner.targets.readiness import wait_for_answer
+from runner.targets.readiness import last_line, wait_for_answer
 
 _ENDED = ("", "Z", "X")  # states of processes that live no more
 START_DEADLINE = 15.0  # seconds for one spawn to be journaled and done
@@ -130,10 +131,12 @@ class Victims:
         patience = clock.now() + START_DEADLINE
         while not self._control_socket(spec.name).exists():
             go_on()
-            if clock.now() > patience:
+            if self._leader(spec.name) is None and not self._control_socket(spec.name).exists():
                 raise Refused(
-                    f"{spec.place}: targets.{spec.name}: its proxy did not start; see {logs / spec.name}.log"
+                    f"{where(spec)}: its proxy ended while it started: {last_line(logs, spec.name)}"
                 )
+            if clock.now() > patience:
+                raise Refused(f"{where(spec)}: its proxy did not start; see {logs / spec.name}.log")
             time.sleep(0.01)
 
     def _process(self, name: str, spec: TargetSpec) -> Identity | None:

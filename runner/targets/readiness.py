@@ -122,6 +122,17 @@ def _last_words(logs: Path, name: str) -> str:
     return f"{tail[-400:] or 'it wrote nothing'} ({path})"
 
 
+def last_line(logs: Path, name: str) -> str:
+    """The last line of a log, which names the cause where a program of ours refused to start."""
+    path = logs / f"{name}.log"
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return f"no log at {path}"
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+    return f"{said[-400:].rpartition('error: ')[2]} ({path})"
+
+
 def _connection(scheme: str, host: str, port: int | None, patience: float) -> http.client.HTTPConnection:
     if scheme != "https":
         return http.client.HTTPConnection(host, port, timeout=patience)

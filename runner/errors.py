@@ -53,7 +53,11 @@ class GuardianLost(SquallError):
 
 
 class OperationFailed(SquallError):
-    """An operation raised; whether it took effect is unknown."""
+    """An operation raised; whether it took effect is unknown. *remedy* is what to do, where that is known."""
+
+    def __init__(self, what: str = "", remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(what)
 
 
 class NothingDone(OperationFailed):

@@ -347,6 +347,8 @@ BAD = {
     "an unknown key of a target": in_environment("      count: 3", "      @@cuont: 3", "targets.shop.processes.cuont", "did you mean count?"),
     "an unknown name in a command": in_environment("$port", "@@$prot", "$prot is not declared", "did you mean port?"),
     "an unknown target in a command": in_environment("$store.address", "@@$stroe.address", "no such target", "did you mean store?"),
+    "an address of a target in a url beside it": in_environment("url: https://partner.example", "@@url: 'http://$store.address'", "$store.address may stand under processes", "write host:port here"),
+    "an unknown target in a url": in_environment("url: https://partner.example", "@@url: 'http://$stroe.address'", "no such target", "did you mean store?"),
     # containers, pods and what lies between
     "docker without a selection": in_environment("    url: https://partner.example", "    docker: @@{host: 'tcp://10.0.0.1:2376'}", "docker: does not say which containers", "name, label and compose"),
     "docker selected twice": in_environment("    url: https://partner.example", "    docker: {name: web-1, @@label: app=shop}", "docker.label: says name and label"),

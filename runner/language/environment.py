@@ -51,7 +51,8 @@ def _environment(path: Path) -> Environment:
     parameters = {
         name: values[0] for name, values in read_parameters(entries.get("parameters"), sweeps=False).items()
     }
-    scope = Scope(parameters=parameters)
+    targets = entries["targets"].entries() if "targets" in entries else {}
+    scope = Scope(parameters=parameters, targets=frozenset(targets))
     shape = read_struct(root.within(scope), EnvironmentShape)
     connections = entries["connections"].entries() if "connections" in entries else {}
     _check_limits(entries.get("limits"))

@@ -58,7 +58,10 @@ class Scope:
         if self.at_spawn:
             return text
         if self.address is None:
-            raise SubstitutionError(f"${target}.{what} is not known here")
+            raise SubstitutionError(
+                f"${target}.{what} may stand under processes, in the upstream of a link and in a scenario;"
+                " write host:port here"
+            )
         found = self.address(target)
         return ",".join(found) if what == "addresses" else found[0]
 

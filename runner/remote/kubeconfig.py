@@ -31,6 +31,14 @@ class Access:
     token: Token
 
 
+class Wrong(ValueError):
+    """What is wrong with a kubeconfig, and a remedy of its own."""
+
+    def __init__(self, what: str, remedy: str = "correct the kubeconfig") -> None:
+        self.remedy = remedy
+        super().__init__(what)
+
+
 def access_of(cluster: Cluster) -> Access:
     """Read how a cluster is reached. Raises OperationFailed."""
     try:
@@ -40,13 +48,14 @@ def access_of(cluster: Cluster) -> Access:
         return _from_config(config, cluster.context, folder)
     except (OSError, ValueError, binascii.Error, AttributeError, TypeError) as error:
         where = cluster.kubeconfig or "the kubeconfig"
-        raise OperationFailed(f"{where} cannot be used: {error}") from error
+        remedy = error.remedy if isinstance(error, Wrong) else "correct the kubeconfig"
+        raise OperationFailed(f"{where} cannot be used: {error}", remedy) from error
 
 
 def _from_inside() -> Access:
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        raise ValueError("this is no pod of a cluster: KUBERNETES_SERVICE_HOST is not set")
+        raise Wrong("this is no pod of a cluster: KUBERNETES_SERVICE_HOST is not set", "name a kubeconfig")
     host = f"[{host}]" if ":" in host else host
     return Access(
         server=f"https://{host}:{port}",
@@ -68,28 +77,42 @@ def _merged(paths: list[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
     folders: dict[str, Path] = {}
     there = [path for path in paths if path.exists()]
     if not there:
-        raise ValueError(f"there is no {' nor '.join(str(path) for path in paths)}")
+        raise Wrong(
+            f"there is no {' nor '.join(str(path) for path in paths)}", "name a kubeconfig that is there"
+        )
     for path in there:
         try:
             read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+        if not isinstance(read, dict):
+            raise Wrong(f"{path} is no kubeconfig: it has no keys")
         config["current-context"] = config["current-context"] or read.get("current-context") or ""
         for part in ("clusters", "users", "contexts"):
-            for entry in read.get(part) or ():
-                if not isinstance(entry, dict) or "name" not in entry:
-                    raise ValueError(f"{path}: an entry of {part} has no name")
+            for entry in _entries(read, part, path):
                 if entry["name"] not in config[part]:
                     config[part][entry["name"]] = entry.get(part.removesuffix("s")) or {}
                     folders[f"{part}/{entry['name']}"] = path.resolve().parent
     return config, folders
 
 
+def _entries(read: Mapping[str, Any], part: str, path: Path) -> list[dict[str, Any]]:
+    entries = read.get(part) or []
+    if not isinstance(entries, list):
+        raise Wrong(f"{path}: {part} is no list of entries")
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise Wrong(f"{path}: an entry of {part} has no name")
+        if not isinstance(entry.get(part.removesuffix("s")) or {}, dict):
+            raise Wrong(f"{path}: {entry['name']!r} of {part} has no keys")
+    return entries
+
+
 def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, Path]) -> Access:
     name = wanted or config["current-context"]
     if name not in config["contexts"]:
         known = ", ".join(config["contexts"]) or "none"
-        raise ValueError(f"it has no context {name!r}; it has {known}")
+        raise Wrong(f"it has no context {name!r}; it has {known}", "name one that it has")
     context = config["contexts"][name]
     cluster, user = context.get("cluster", ""), context.get("user", "")
     if cluster not in config["clusters"]:
@@ -97,14 +120,19 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
     facts = config["clusters"][cluster]
     who = config["users"].get(user, {})
     return Access(
-        server=str(facts["server"]).rstrip("/") if "server" in facts else _no_server(cluster),
+        server=_server(facts, cluster),
         tls=_tls(facts, who, folders.get(f"clusters/{cluster}"), folders.get(f"users/{user}")),
         token=_token(who, folders.get(f"users/{user}"), facts),
     )
 
 
-def _no_server(cluster: str) -> str:
-    raise ValueError(f"cluster {cluster!r} has no server")
+def _server(facts: Mapping[str, Any], cluster: str) -> str:
+    if not facts.get("server"):
+        raise ValueError(f"cluster {cluster!r} has no server")
+    server = str(facts["server"]).rstrip("/")
+    if not server.startswith(("https://", "http://")):
+        raise Wrong(f"the server of cluster {cluster!r} is {server}", "write https://HOST:PORT there")
+    return server
 
 
 def _tls(
@@ -145,6 +173,8 @@ def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]
     if who.get("tokenFile"):
         return FileToken(Path(_path(who["tokenFile"], folder)))
     if plugin := who.get("exec"):
+        if not isinstance(plugin, dict):
+            raise Wrong("exec of its user has no keys")
         return ExecPlugin(plugin, folder or Path.cwd(), facts)
     if who.get("username"):
         pair = f"{who['username']}:{who.get('password', '')}".encode()

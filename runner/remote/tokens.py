@@ -74,6 +74,9 @@ class FileToken(NoToken):
         return f"Bearer {self._value}"
 
 
+_BY_HAND = "run it by hand to see why, or correct `exec` in the kubeconfig"
+
+
 class ExecPlugin(NoToken):
     """A program of the kubeconfig that gives a credential until it expires."""
 
@@ -129,12 +132,16 @@ class ExecPlugin(NoToken):
             )
             return dict(json.loads(done.stdout)["status"])
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+            said = error.stderr.decode(errors="replace").strip().splitlines()
             raise OperationFailed(
-                f"the exec plugin {command} exited with {error.returncode}: {said[-1]}"
+                f"the exec plugin {command} exited with {error.returncode}"
+                + (f": {said[-1]}" if said else " and said nothing"),
+                _BY_HAND,
             ) from error
         except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
-            raise OperationFailed(f"the exec plugin {command} gave no credential: {error}") from error
+            raise OperationFailed(
+                f"the exec plugin {command} gave no credential: {error}", _BY_HAND
+            ) from error
 
 
 def _clean(token: str, whose: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
 from runner.errors import OperationFailed, Refused
@@ -27,7 +28,9 @@ def resolve(environment: Environment, target: str) -> list[Instance]:
     except Refused:
         raise
     except OperationFailed as error:
-        raise Refused(f"{where(spec)}: {_place(environment, spec)}: {error}; {_remedy(error)}") from error
+        raise Refused(
+            f"{where(spec)}: {_place(environment, spec)}: {error}; {_remedy(error, spec)}"
+        ) from error
 
 
 def ended(instance: Instance) -> str:
@@ -61,7 +64,16 @@ def _place(environment: Environment, spec: TargetSpec) -> str:
     )
 
 
-def _remedy(error: OperationFailed) -> str:
+def _remedy(error: OperationFailed, spec: TargetSpec) -> str:
+    if error.remedy:
+        return error.remedy
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        whose = (
+            "ca.pem of its certificates"
+            if spec.docker is not None
+            else "certificate-authority of the kubeconfig"
+        )
+        return f"correct {whose}, or the address, to which its certificate has to belong"
     match getattr(error, "status", 0):
         case 401:
             return "log in to the cluster again"

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner.cli import squall
 from runner.errors import Mistake, Refused
 from runner.language import read_environment, read_scenario
 
@@ -556,3 +558,18 @@ def test_no_bytes_raise_anything_but_a_refusal(folder: Path, data: bytes):
     (folder / "good.yaml").write_bytes(data)
     with pytest.raises(Refused):
         read(folder)
+
+
+def test_past_runs_are_listed_of_a_folder_that_is_there_and_of_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+
+    def listed(*words: str) -> str:
+        return CliRunner().invoke(squall, ["list", *words], catch_exceptions=False).output
+
+    assert listed() == "no runs in reports\n"  # nothing ran here yet
+    assert listed("--report", "empty") == "no runs in empty\n"
+    for name, what in (("nope", "does not exist"), ("file", "is no folder")):
+        with pytest.raises(Refused, match=f"--report {name}: {what}; name the folder"):
+            listed("--report", name)

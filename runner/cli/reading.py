@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from runner.errors import RecordUnreadable
+from runner.errors import RecordUnreadable, Refused
 from runner.plan_record import Plan
 from runner.record import TRIALS, Record
 from runner.report import last_line, write_reports
@@ -47,9 +47,13 @@ def report_verb(folder: Path) -> int:
 
 
 @click.command("list")
-@click.option("--report", "reports", type=click.Path(path_type=Path), default=Path("reports"))
-def list_verb(reports: Path) -> int:
+@click.option("--report", "given", metavar="FOLDER", type=click.Path(path_type=Path), help="else reports")
+def list_verb(given: Path | None) -> int:
     """List past runs, newest first: when, outcome, scenario, reason."""
+    reports = given or Path("reports")  # which is made by the first run
+    if (given or reports.exists()) and not reports.is_dir():
+        what = "is no folder" if reports.exists() else "does not exist"
+        raise Refused(f"--report {reports}: {what}; name the folder that runs were reported to")
     found = sorted(reports.glob("*/*/verdict.json"), key=lambda path: path.parent.name, reverse=True)
     for path in (path for path in found if not path.parent.is_symlink()):
         try:

@@ -215,6 +215,7 @@ class Helper(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "squall"
     service_account: str = ""  # of the reverter, for what only the cluster's API can undo
     lease: float = 5.0  # seconds
+    place: Place | None = None  # of the image
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,8 +129,11 @@ def test_what_helpers_are_made_of_is_read_and_has_defaults(read):
     written = (
         "helper: {image: 'reg:5000/squall@sha256:ab', namespace: chaos, service_account: undoer, lease: 3s}"
     )
-    made = Helper(image="reg:5000/squall@sha256:ab", namespace="chaos", service_account="undoer", lease=3.0)
-    assert read(written).helper == made
+    helper = read(written).helper
+    assert (helper.image, helper.namespace) == ("reg:5000/squall@sha256:ab", "chaos")
+    assert (helper.service_account, helper.lease) == ("undoer", 3.0)
+    assert helper.place is not None
+    assert str(helper.place).endswith(".yaml:1")
 
 
 def test_a_fault_on_pods_may_follow_newcomers(read, tmp_path):

@@ -72,6 +72,7 @@ def _environment(path: Path) -> Environment:
             namespace=shape.helper.namespace,
             service_account=shape.helper.service_account,
             lease=shape.helper.lease,
+            place=entries["helper"].entries()["image"].place if shape.helper.image else None,
         ),
         variables={name: reference.env for name, reference in shape.variables.items()},
         connections={name: _connection(connections[name], one) for name, one in shape.connections.items()},

@@ -80,7 +80,7 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
         refuse_without_end(drafts)
     clearance = cleared(drafts)
     standing, unread = left_standing(plan, drafts, scouted.instances)
-    lineup = Lineup(processes, with_facts(drafts, scouted.instances))
+    lineup = Lineup(processes, with_facts(drafts, scouted.instances, environment.helper))
     plan = msgspec.structs.replace(
         plan,
         harms=tuple(_harms(plan, lineup)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +20,20 @@ from runner.planning.blast import Surroundings, leaves
 from runner.planning.clearance import Clearance, ask
 from runner.planning.neighbours import survey
 from runner.planning.permissions import posts
-from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
+from runner.scenario import Environment, FaultUse, Helper, Scenario, TargetSpec
 from runner.targets.clients import client_of
 from runner.targets.elsewhere import lives_elsewhere, resolve
 
 Found = dict[str, tuple[Instance, ...]]  # target -> instances
 _AT_ONCE = 8  # helpers that look, on as many nodes
+
+
+_NO_PYTHON = re.compile(r"exec: \W*python3\W*: .*(not found|no such file)")  # as runc and containerd have it
+_NO_MODULE = re.compile(r"No module named '?([\w.]+)")
+
+
+class Unseen(Refused):
+    """No helper could look; whoever knows the environment says where its image is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +168,10 @@ def left_standing(plan: Plan, drafts: list[Draft], instances: Found) -> tuple[li
     return lines, warnings
 
 
-def with_facts(drafts: list[Draft], instances: Found) -> Found:
+def with_facts(drafts: list[Draft], instances: Found, helper: Helper) -> Found:
     """Let helpers look at the instances whose faults need it, and at others that are to show that they stay spared.
 
-    One helper on each engine or node; they only read.
+    One helper on each engine or node; they only read. Raises Refused, with the place of *helper*, where one cannot.
     """
     wanted = {
         draft.body.name: draft.body
@@ -171,7 +180,10 @@ def with_facts(drafts: list[Draft], instances: Found) -> Found:
     }
     if not wanted:
         return instances
-    seen = _looked_at([*wanted.values(), *_beside(wanted, instances)])
+    try:
+        seen = _looked_at([*wanted.values(), *_beside(wanted, instances)])
+    except Unseen as error:
+        raise Refused(f"{helper.place or 'helper'}: helper.image: {error}") from error
     return {target: tuple(seen.get(one.name, one) for one in found) for target, found in instances.items()}
 
 
@@ -242,7 +254,19 @@ def _look(post: Post, names: tuple[str, ...], first: Instance) -> NodeFacts:
         try:
             return look(post, names)
         except OperationFailed as error:
-            raise Refused(f"{first.name}: no helper could look at {_node(first)}: {error}") from error
+            raise Unseen(_unseen(post.image, first, str(error))) from error
+
+
+def _unseen(image: str, first: Instance, cause: str) -> str:
+    """Say what keeps a helper from looking: most often an image that is made for something else."""
+    module = _NO_MODULE.search(cause)
+    if _NO_PYTHON.search(cause) or module:
+        lack = f"no Python module {module[1]}" if module else "no python3"
+        return f"{image} is no helper image: it has {lack}; make one as README says under Helpers"
+    return (
+        f"no helper of {image} could look at {_node(first)}, for {first.name}: {cause};"
+        " see whether it can run there, or make it anew as README says under Helpers"
+    )
 
 
 def _with_facts(one: Instance, node: NodeFacts) -> Instance:

@@ -63,6 +63,14 @@ def refusal(tmp_path: Path):
         (config(users=[{"name": "u", "user": 7}]), "'u' of users has no keys; correct the kubeconfig"),
         (7, "config is no kubeconfig: it has no keys; correct the kubeconfig"),
         (plugin(7), "exec of its user has no keys; correct the kubeconfig"),
+        (plugin({"args": []}), "exec of its user names no command; correct the kubeconfig"),
+        (plugin({"command": "sh", "args": 7}), "exec.args of its user is no list; correct the kubeconfig"),
+        (plugin({"command": "sh", "env": 7}), "exec.env of its user is no list of name and value; correct"),
+        (plugin({"command": "sh", "env": [{"name": "A"}]}), "exec.env of its user is no list of name and"),
+        (
+            config(contexts=[{"name": "local", "context": {"cluster": ["c"]}}]),
+            "names the cluster .*, which is not in it; correct the kubeconfig",
+        ),
         (server(""), "cluster 'c' has no server; correct the kubeconfig"),
         (server("ftp://foo"), "the server of cluster 'c' is ftp://foo; write https://HOST:PORT there"),
         (

@@ -114,7 +114,7 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
         known = ", ".join(config["contexts"]) or "none"
         raise Wrong(f"it has no context {name!r}; it has {known}", "name one that it has")
     context = config["contexts"][name]
-    cluster, user = context.get("cluster", ""), context.get("user", "")
+    cluster, user = str(context.get("cluster", "")), str(context.get("user", ""))
     if cluster not in config["clusters"]:
         raise ValueError(f"context {name!r} names the cluster {cluster!r}, which is not in it")
     facts = config["clusters"][cluster]
@@ -173,8 +173,7 @@ def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]
     if who.get("tokenFile"):
         return FileToken(Path(_path(who["tokenFile"], folder)))
     if plugin := who.get("exec"):
-        if not isinstance(plugin, dict):
-            raise Wrong("exec of its user has no keys")
+        _check_plugin(plugin)
         return ExecPlugin(plugin, folder or Path.cwd(), facts)
     if who.get("username"):
         pair = f"{who['username']}:{who.get('password', '')}".encode()
@@ -182,6 +181,20 @@ def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]
     if who.get("auth-provider"):
         raise ValueError("auth-provider is gone from kubectl too; use an exec plugin")
     return NoToken()
+
+
+def _check_plugin(plugin: object) -> None:
+    if not isinstance(plugin, dict):
+        raise Wrong("exec of its user has no keys")
+    if not isinstance(plugin.get("command"), str):
+        raise Wrong("exec of its user names no command")
+    if not isinstance(plugin.get("args") or [], list):
+        raise Wrong("exec.args of its user is no list")
+    variables = plugin.get("env") or []
+    if not isinstance(variables, list) or not all(
+        isinstance(each, dict) and {"name", "value"} <= each.keys() for each in variables
+    ):
+        raise Wrong("exec.env of its user is no list of name and value")
 
 
 def _path(value: str | None, folder: Path | None) -> str:

@@ -18,6 +18,9 @@ from runner.remote.docker import EngineClient
 from runner.scenario import Environment
 
 T = TypeVar("T")
+_POD = (
+    "io.kubernetes.pod.name"  # a label on each container of a kubelet, also on those that only hold a network
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def _on_engine(engine: Engine) -> Iterator[Leftover]:
     filters = msgspec.json.encode({"label": ["squall.run", "squall.role=hand"]}).decode()
     for item in EngineClient(engine).get("/containers/json", all="true", filters=filters):
         run, name = item["Labels"]["squall.run"], item["Names"][0].lstrip("/")
+        if _POD in item["Labels"] or name.startswith("k8s_"):
+            continue  # a kubelet's, of a helper pod: that is its cluster's to say
         yield Leftover(
             run,
             name,

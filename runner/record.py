@@ -24,16 +24,21 @@ if TYPE_CHECKING:  # numpy costs 0.1 s at start; only judging needs it
 TIMELINE, GUARDIAN, FRAMES = "timeline.jsonl", "guardian.jsonl", "frames.bin"
 TRIALS = "trials.jsonl"  # of a campaign: what was asked, and each of its runs
 _LENGTH = struct.Struct("<I")
+_MAPS = {*range(0x80, 0x90), 0xDE, 0xDF}  # how a msgpack map begins
 _decoder = msgspec.msgpack.Decoder(Chunk)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Events in the order of their time, and the frames. *damage*: what could not be read, for the verdict."""
+    """Events in the order of their time, and the frames. *damage*: what could not be read, for the verdict.
+
+    *torn*: not all frames could be read, so what they lack says nothing about who measured.
+    """
 
     events: tuple[Event, ...]
     frames: Frames
     damage: str = ""
+    torn: bool = False
 
     @staticmethod
     def load(folder: Path) -> Record:
@@ -44,10 +49,18 @@ class Record:
         from runner.statistics.gathering import gather  # noqa: PLC0415 - numpy only where a record is judged
 
         events, damage = _events(folder)
-        torn: list[str] = []
+        torn = _absent(folder / FRAMES, events)
         with _no_collection():
             frames = gather(_chunks(folder / FRAMES, torn))
-        return Record(_in_time(events), frames, "; ".join([*damage, *torn]))
+        return Record(_in_time(events), frames, "; ".join([*damage, *torn]), torn=bool(torn))
+
+    @staticmethod
+    def judgeable(folder: Path) -> Record:
+        """Read a report folder as `load` does. Raises RecordUnreadable also where the frames of a load are gone."""
+        record = Record.load(folder)
+        if record.torn and not (folder / FRAMES).exists():
+            raise RecordUnreadable(f"{folder / FRAMES} is missing: there is nothing of the load to judge by")
+        return record
 
     @staticmethod
     def of(events: Iterable[Event], chunks: Iterable[Chunk]) -> Record:
@@ -89,6 +102,15 @@ def _events(folder: Path) -> tuple[list[Event], list[str]]:
         return events, [f"what the guardian wrote cannot be read ({error})"]
 
 
+def _absent(path: Path, events: list[Event]) -> list[str]:
+    """Say that there are no frames where a load has begun."""
+    if not any(isinstance(event, StageBegun) for event in events):
+        return []
+    if not path.exists():
+        return [f"{path.name} is missing"]
+    return [] if path.stat().st_size else [f"{path.name} is empty"]
+
+
 def _chunks(path: Path, torn: list[str]) -> Iterator[Chunk]:
     """Read frames to their end, as `unpack` does but from mapped memory; stop at damage and say so in *torn*."""
     try:
@@ -113,8 +135,17 @@ def _unpacked(data: memoryview) -> Iterator[Chunk]:
         (length,) = _LENGTH.unpack_from(data, place)
         place += _LENGTH.size + length
         if place > size:
+            _refuse_noise(data, place - length)
             return  # a torn last one is left out
         yield decode(data[place - length : place])
+
+
+def _refuse_noise(data: memoryview, begin: int) -> None:
+    """Raise DecodeError where what is torn is no chunk, or there is no other before it."""
+    if begin == _LENGTH.size:
+        raise msgspec.DecodeError("not even the first is whole")
+    if begin < len(data) and data[begin] not in _MAPS:
+        raise msgspec.DecodeError("what follows the last whole one is no part of one")
 
 
 @contextmanager

@@ -4,11 +4,15 @@ import sys
 import msgspec
 import pytest
 
+from runner.cli.reading import judge_verb
 from runner.errors import RecordUnreadable
 from runner.load.frames import ROW, Chunk, Key, pack
 from runner.record import Record
 from runner.timeline import ActChanged, StageBegun
-from tests.made import BAD, OK, Crowd, act, phases
+from runner.verdict.judge import judge
+from runner.verdict.record import Outcome
+from tests.made import BAD, OK, Crowd, act, load, phases, plan
+from tests.made_run import make_run
 
 
 def write(folder, events, chunks=(), guardian=()):
@@ -155,3 +159,49 @@ def test_fifty_thousand_rows_of_one_worker_keep_their_counts():
 def test_reading_events_and_watching_live_needs_no_numpy():
     code = "import sys, runner.record, runner.live, runner.halts; sys.exit('numpy' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def measured(folder, frames):
+    """The record of a load that ran, with these bytes for its frames."""
+    write(folder, [*phases(end=20.0), StageBegun(at=0.0, load="shoppers", name="steady")])
+    if frames is not None:
+        (folder / "frames.bin").write_bytes(frames)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        (b"", "frames.bin is empty"),
+        (bytes(range(7, 200)) * 9, "the frames are damaged (not even the first is whole)"),
+        (pack(chunk())[:9], "the frames are damaged (not even the first is whole)"),
+        (pack(chunk()) + bytes(range(7, 200)), "the frames are damaged (what follows"),
+    ],
+)
+def test_frames_that_are_lost_or_noise_are_said_and_no_worker_is_blamed(tmp_path, frames, said):
+    record = Record.judgeable(measured(tmp_path, frames))
+    assert record.damage.startswith(said)
+    verdict = judge(plan(loads=(load(),)), record)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reason.startswith(said)
+    assert "never reported" not in " ".join(verdict.notes)
+
+
+def test_missing_frames_of_a_load_that_ran_are_not_judged_but_shown(tmp_path):
+    folder = measured(tmp_path, None)
+    assert Record.load(folder).damage == "frames.bin is missing"
+    with pytest.raises(RecordUnreadable, match=r"frames\.bin is missing"):
+        Record.judgeable(folder)
+
+
+def test_a_run_whose_load_never_began_has_no_frames_and_no_damage(tmp_path):
+    assert not Record.judgeable(write(tmp_path, phases())).damage
+
+
+def test_judge_leaves_the_verdict_of_a_run_whose_frames_are_gone(tmp_path):
+    make_run(tmp_path)
+    (tmp_path / "frames.bin").unlink()
+    before = (tmp_path / "verdict.json").read_bytes()
+    with pytest.raises(RecordUnreadable, match=r"frames\.bin is missing"):
+        judge_verb.callback(tmp_path)
+    assert (tmp_path / "verdict.json").read_bytes() == before

@@ -27,7 +27,7 @@ def judge_verb(folder: Path) -> int:
         comparison = _compared(folder)
         click.echo(shown(f"{comparison.outcome.value}: {comparison.sentence}, {folder}"))
         return comparison.outcome.exit_code
-    verdict = judge(_plan(folder), Record.load(folder))
+    verdict = judge(_plan(folder), Record.judgeable(folder))
     (folder / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=1))
     click.echo(last_line(verdict, folder))
     return verdict.outcome.exit_code

@@ -58,4 +58,4 @@ def case_in(folder: Path) -> Case:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
     except (OSError, msgspec.MsgspecError) as error:
         raise RecordUnreadable(f"{path} cannot be read: {error}") from error
-    return case_of(plan, Record.load(folder))
+    return case_of(plan, Record.judgeable(folder))

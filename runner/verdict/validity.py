@@ -101,7 +101,7 @@ def _lost(worker: Worker, moments: Moments) -> list[str]:
 
 def _missing_workers(plan: Plan, record: Record, moments: Moments) -> list[str]:
     """Name workers of the plan that never said a word."""
-    if moments.warm is None:
+    if moments.warm is None or record.torn:  # they may have: their words are lost
         return []
     heard = {(worker.load, worker.number) for worker in record.frames.workers}
     found = []

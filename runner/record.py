@@ -8,15 +8,16 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from runner.errors import RecordUnreadable
+from runner.journal_copy import JOURNAL, Copied, read_copy
 from runner.load.frames import Chunk
-from runner.timeline import Event, Sample, StageBegun, read_events
+from runner.timeline import Event, Phase, Sample, StageBegun, read_events
 
 if TYPE_CHECKING:  # numpy costs 0.1 s at start; only judging needs it
     from runner.statistics.frames import Frames
@@ -33,12 +34,14 @@ class Record:
     """Events in the order of their time, and the frames. *damage*: what could not be read, for the verdict.
 
     *torn*: not all frames could be read, so what they lack says nothing about who measured.
+    *journal*: its copy, where the timeline has no end.
     """
 
     events: tuple[Event, ...]
     frames: Frames
     damage: str = ""
     torn: bool = False
+    journal: Copied = field(default_factory=Copied)
 
     @staticmethod
     def load(folder: Path) -> Record:
@@ -52,7 +55,10 @@ class Record:
         torn = _absent(folder / FRAMES, events)
         with _no_collection():
             frames = gather(_chunks(folder / FRAMES, torn))
-        return Record(_in_time(events), frames, "; ".join([*damage, *torn]), torn=bool(torn))
+        ended = any(isinstance(event, Phase) and event.name == "end" for event in events)
+        journal = Copied() if ended else read_copy(folder / JOURNAL)
+        said = "; ".join([*damage, *torn])
+        return Record(_in_time(events), frames, said, torn=bool(torn), journal=journal)
 
     @staticmethod
     def judgeable(folder: Path) -> Record:
@@ -68,6 +74,16 @@ class Record:
         from runner.statistics.gathering import gather  # noqa: PLC0415 - numpy only where a record is judged
 
         return Record(_in_time(events), gather(chunks))
+
+    @property
+    def cut(self) -> str:
+        """Say that the timeline stops before the journal does, and what that has more: faults, else whatever."""
+        untold = self.journal.untold(self.events)
+        if not untold:
+            return ""
+        named = [one.said for one in untold if one.fault] or [one.said for one in untold]
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        return f"the timeline is cut off: {JOURNAL} says that {', '.join(named[:3])}{more}"
 
     @property
     def end(self) -> float:

@@ -38,6 +38,7 @@ LEVELS = [
         "guardian",
         "statistics",
         "record",
+        "journal_copy",
         "planning.calibration",
     },
     {"planning.limits", "planning.permissions", "planning.blast"},

@@ -23,7 +23,7 @@ class Answer:
 def answers(evidence: Evidence) -> tuple[Answer, ...]:
     """Answer the three questions from the verdict."""
     verdict = evidence.verdict
-    return (_held(verdict), _hurt(verdict), _restored(verdict))
+    return (_held(verdict), _hurt(evidence), _restored(evidence))
 
 
 def confirmed(fault: FaultReport) -> tuple[str, str]:
@@ -50,9 +50,12 @@ def _named(findings: list[Finding]) -> str:
     return "; ".join(first) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _hurt(verdict: Verdict) -> Answer:
+def _hurt(evidence: Evidence) -> Answer:
+    verdict = evidence.verdict
     question = "Was it really hurt?"
     injected = [fault for fault in verdict.faults if fault.injected_at is not None]
+    if not injected and evidence.cut:
+        return Answer(question, "unknown", "Not on the timeline", evidence.cut)
     if not injected:
         return Answer(question, "refused", "Nothing was injected", "no fault came to be")
     sure = [fault for fault in injected if fault.confirmed is True]
@@ -71,19 +74,21 @@ def _hurt(verdict: Verdict) -> Answer:
     )
 
 
-def _restored(verdict: Verdict) -> Answer:
+def _restored(evidence: Evidence) -> Answer:
+    verdict = evidence.verdict
     question = "Is all as it was?"
     dirty = [fault.name for fault in verdict.faults if fault.dirty]
     if dirty:
         return Answer(question, "no", f"No: {', '.join(dirty[:4])}", "how to mend it by hand is below")
     injected = [fault for fault in verdict.faults if fault.injected_at is not None]
+    if not injected and evidence.cut:
+        return Answer(question, "unknown", "Not on the timeline", evidence.cut)
     if not injected:
         return Answer(question, "yes", "Yes", "nothing had to be undone")
-    left = [fault.name for fault in injected if fault.reverted_at is None]
+    left = [fault.name for fault in injected if fault.reverted_at is None and not fault.reverted_by]
     if left:
         return Answer(question, "unknown", f"Not on record: {', '.join(left[:4])}", "run squall rollback")
-    last = max(fault.reverted_at or 0.0 for fault in injected)
+    ends = [fault.reverted_at for fault in injected if fault.reverted_at is not None]
     hands = ", ".join(sorted({fault.reverted_by or "an unknown hand" for fault in injected}))
-    return Answer(
-        question, "yes", f"Yes: all undone by {hands}", f"the last at {words.clock(last, verdict.zero)}"
-    )
+    last = f"the last at {words.clock(max(ends), verdict.zero)}" if ends else "when, is not on record"
+    return Answer(question, "yes", f"Yes: all undone by {hands}", last)

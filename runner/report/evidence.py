@@ -33,6 +33,7 @@ class Evidence:
     files: tuple[str, ...] = ()
     again: str = ""
     gaps: tuple[str, ...] = ()
+    cut: str = ""  # what the journal has that the timeline has not
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -60,6 +61,7 @@ def read_evidence(folder: Path) -> Evidence:
         files=_files(folder),
         again=_again(plan, folder.absolute()) if plan else "",
         gaps=tuple(gaps),
+        cut=record.cut if record else "",
     )
 
 
@@ -88,7 +90,7 @@ def _record(folder: Path, gaps: list[str]) -> Record | None:
     except RecordUnreadable as error:
         gaps.append(str(error))
         return None
-    gaps += [record.damage] if record.damage else []
+    gaps += [gap for gap in (record.damage, record.cut) if gap]
     return record
 
 

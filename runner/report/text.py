@@ -72,7 +72,7 @@ def _facts(verdict: Verdict) -> list[str]:
 
 def _faults(verdict: Verdict) -> list[str]:
     if not verdict.faults:
-        return ["What was done", "  nothing was injected"]
+        return ["What was done", "  no fault is on record"]
     lines = ["What was done (times from t = 0)"]
     for fault in _some(verdict.faults):
         lines += _fault(fault, verdict.zero)
@@ -102,6 +102,8 @@ def undoing(fault: FaultReport, zero: float | None) -> str:
     if fault.injected_at is None:
         return "never injected"
     began = f"injected at {clock(fault.injected_at, zero)}"
+    if fault.reverted_at is None and fault.reverted_by:
+        return f"{began}, undone by what {shown(fault.reverted_by, 80)} says"
     if fault.reverted_at is None:
         return f"{began}, not undone on this record"
     by = shown(fault.reverted_by, 80) or "an unknown hand"

@@ -67,7 +67,7 @@ def achieved(cases: Sequence[tuple[Case, Case]], when: When) -> list[str]:
 
 def drifted(margin: Margin, baseline: Sequence[TrialSeen], rail: Guardrail) -> tuple[str, bool]:
     """Say how the baseline itself moved while it was compared with, and whether that is more than the margin."""
-    if len(rail.pairs) != len(baseline):
+    if len(rail.pairs) != len(baseline) or any(trial.started == "?" for trial in baseline):
         return "", False
     values = [base for base, _ in rail.pairs]
     numbers = [math.log(value) for value in values] if margin.relative else values

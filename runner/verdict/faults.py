@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from runner.journal_copy import JOURNAL, Last
 from runner.plan_record import Plan
 from runner.record import Record
 from runner.timeline import ActChanged, Confirmed, Control, Escaped
@@ -28,10 +29,11 @@ def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
             readings.setdefault((event.fault, event.occurrence), []).append(event)
         elif isinstance(event, Escaped | Control):
             beside.setdefault((event.fault, event.occurrence), []).append(event)
+    undone = frozenset(one.act for one in record.journal.untold(record.events) if one.state == "clean")
     does = {harm.fault: harm.does for harm in plan.harms}
     return tuple(
         _with_others(
-            _report(changes[name], readings.get(name, []), does=does.get(name[0], "")),
+            _report(changes[name], readings.get(name, []), does=does.get(name[0], ""), undone=undone),
             beside.get(name, []),
             plan.known_as,
         )
@@ -45,20 +47,33 @@ def left_dirty(record: Record) -> tuple[str, ...]:
     for event in record.events:
         if isinstance(event, ActChanged):
             last[event.act] = event
-    return tuple(_mend(event) for event in last.values() if event.state == "dirty")
+    found = [_mend(event) for event in last.values() if event.state == "dirty"]
+    left = [one for one in record.journal.untold(record.events) if _is_left(one, last.get(one.act))]
+    return (*found, *(f"{one.instance}: {JOURNAL} says that {one.said}; {_ROLLBACK}" for one in left))
 
 
-def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) -> FaultReport:
+def _is_left(one: Last, told: ActChanged | None) -> bool:
+    """Tell whether the journal alone knows that it was done and not undone; what the timeline knows, it says itself."""
+    if one.state == "dirty":
+        return True
+    return bool(one.fault) and one.state not in {"armed", "clean"} and (told is None or told.state == "armed")
+
+
+def _report(
+    changes: list[ActChanged], readings: list[Confirmed], *, does: str, undone: frozenset[str]
+) -> FaultReport:
+    """*undone*: acts that only the journal knows to be."""
     first = changes[0]
     acts = {event.act: event.instance for event in changes}
     last = {event.act: event for event in changes}
     confirmed, evidence = _confirmation(acts, changes, readings)
     touched = {event.act for event in changes if event.state in _TOUCHED}
     dirty = [_mend(event) for event in last.values() if event.state == "dirty"]
-    dirty += [_unknown(last[act]) for act in sorted(touched) if last[act].state not in {"clean", "dirty"}]
+    left = {act for act in touched if last[act].state not in {"clean", "dirty"}}
+    dirty += [_unknown(last[act]) for act in sorted(left - undone)]
     clean = [event for event in last.values() if event.state == "clean"]
     final = max(clean, key=lambda event: event.at, default=None)
-    reverted = final if final is not None and not dirty else None
+    reverted = final if final is not None and not dirty and not left else None
     begun = [event.at for event in changes if event.state in {"injected", "failed"}]
     started = [event.at for event in changes if event.state == "injecting"]
     return FaultReport(
@@ -71,7 +86,7 @@ def _report(changes: list[ActChanged], readings: list[Confirmed], *, does: str) 
         evidence=evidence,
         injected_at=min(begun or started, default=None),
         reverted_at=reverted.at if reverted else None,
-        reverted_by=reverted.by if reverted else "",
+        reverted_by=reverted.by if reverted else "" if dirty or not left else JOURNAL,
         dirty="; ".join(dirty),
     )
 

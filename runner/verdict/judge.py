@@ -37,8 +37,6 @@ def judge(plan: Plan, record: Record) -> Verdict:
     leaks = _leaks(case)
     findings = (*steady_before, *expected, *steady_after, *leaks, *_halt_findings(case))
     outcome, reason = _outcome(case, steady_before, (*expected, *steady_after, *leaks))
-    started = next((event for event in record.events if isinstance(event, Started)), None)
-    wall = started.anchor.wall if started else 0.0
     return Verdict(
         run=plan.run,
         scenario=plan.scenario.name,
@@ -46,7 +44,7 @@ def judge(plan: Plan, record: Record) -> Verdict:
         hypothesis=plan.scenario.hypothesis,
         owner=plan.scenario.owner,
         environment=plan.environment.name,
-        started=datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds"),
+        started=_started(record),
         duration=record.end,
         zero=case.moments.zero,
         outcome=outcome,
@@ -57,6 +55,13 @@ def judge(plan: Plan, record: Record) -> Verdict:
         notes=_notes(case),
         watched=watched(plan, record),
     )
+
+
+def _started(record: Record) -> str:
+    """When it began, by the timeline or else the journal; `?` where neither says it."""
+    heads = [event.anchor for event in record.events if isinstance(event, Started)]
+    heads += [record.journal.anchor] if record.journal.anchor else []
+    return datetime.fromtimestamp(heads[0].wall, UTC).isoformat(timespec="milliseconds") if heads else "?"
 
 
 def _compared(case: Case) -> tuple[Finding, ...]:
@@ -145,6 +150,8 @@ def _outcome(
         return Outcome.DIRTY, f"not all is as it was: {dirty}"
     if halt and halt[0] in {Outcome.DEFECT, Outcome.HALTED}:
         return halt
+    if not halt and case.record.cut:
+        return Outcome.INCONCLUSIVE, case.record.cut
     unsteady = [finding for finding in steady_before if finding.outcome == "broken"]
     if unsteady:
         nothing = "" if case.moments.occurrences else ", so nothing was injected"
@@ -187,7 +194,8 @@ def _halt(case: Case) -> tuple[Outcome, str] | None:
         return _HALTS.get(
             worst.cause, Outcome.HALTED
         ), f"{worst.rule}: {worst.reason}" if worst.rule else worst.reason
-    if any(isinstance(event, Phase) and event.name == "end" for event in case.record.events):
+    ended = any(isinstance(event, Phase) and event.name == "end" for event in case.record.events)
+    if ended or case.record.cut:
         return None
     return Outcome.HALTED, f"the runner died; {_who_undid(case)}"
 
@@ -207,4 +215,5 @@ def _who_undid(case: Case) -> str:
 
 def _notes(case: Case) -> tuple[str, ...]:
     said = [event.text for event in case.record.events if isinstance(event, Note) and event.level != "info"]
-    return tuple(dict.fromkeys([*case.plan.warnings, *said, *case.doubts.all]))
+    cut = [case.record.cut] if case.record.cut else []
+    return tuple(dict.fromkeys([*case.plan.warnings, *said, *cut, *case.doubts.all]))

@@ -91,7 +91,7 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     injected_at: float | None = None
     reverted_at: float | None = None
-    reverted_by: str = ""  # runner, guardian, rollback, lease; empty: not reverted
+    reverted_by: str = ""  # runner, guardian, rollback, lease, journal.jsonl (it says no more than that); empty: not reverted
     dirty: str = ""  # what is not as it was, and how to mend it
     joined: tuple[str, ...] = ()  # came while it lasted and were hurt too
     escaped: tuple[str, ...] = ()  # came while it lasted and were not
@@ -134,7 +134,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     hypothesis: str = ""
     owner: str = ""
     environment: str
-    started: str  # ISO 8601, UTC
+    started: str  # ISO 8601, UTC; ?: the record does not say
     duration: float
     zero: float | None = None  # t = 0, seconds since the anchor; None: never reached
     outcome: Outcome

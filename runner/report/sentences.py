@@ -132,7 +132,7 @@ class Narrator:
         name = shown(event.fault or event.kind or event.act, 80)
         by = "" if event.by == "runner" else f" by {shown(event.by, 40)}"
         why = f": {shown(event.evidence, 200)}" if event.evidence else ""
-        mend = f"; mend by hand: {shown(event.remedy, 400)}" if event.remedy else ""
+        mend = f"; mend by hand: {shown(event.remedy, 600)}" if event.remedy else ""
         return f"{name} {verb} {shown(event.instance, 80)}{by}{why}{mend}", tone
 
     def _confirmed(self, event: Confirmed) -> tuple[str, Tone] | None:

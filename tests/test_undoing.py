@@ -100,7 +100,7 @@ def test_a_journal_that_cannot_be_written_is_undone_from_and_kept_and_that_is_sa
     assert "is clean" in output
     assert f"{journal}: it cannot be written (File too large)" in output
     assert "make room or make it writable, then run `squall rollback` again" in output
-    assert (tmp_path / "undos").read_text() == "undone\n"
+    assert set((tmp_path / "undos").read_text().split()) == {"undone"}
     code, output = place.squall("rollback")
     assert (code, journal.exists()) == (0, False), output
     assert place.squall("rollback") == (0, "nothing is armed on this machine\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import VERBS
+from runner.cli.verbs import VERBS
 from runner.errors import Place
 from runner.faults import KINDS
 from runner.language import parse_assertion, read_environment, read_scenario

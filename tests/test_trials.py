@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.cli import squall
+from runner.cli.verbs import squall
 from runner.errors import SquallError
 from runner.planning.calibration import known
 from runner.trials.swap import order

@@ -17,12 +17,18 @@ LONG = 30.0
 
 
 @contextlib.contextmanager
-def watched(folder, *, beat=lambda: None, rules=lambda _at: None):
+def watched(folder, *, beat=lambda: None, rules=lambda _at: None, during_the_reports=lambda _watch: None):
     """A brake whose watch loop runs as in a run in which nothing else happens."""
     brake, control = Brake(on_pull=lambda _halt: None), Control(folder, "r")
     quiet = Watched(beat=beat, rules=rules, lost_guardian=lambda: "", lost_load=lambda: "")
-    with contextlib.closing(control), Watch(quiet, brake=brake, anchor=clock.anchor(), control=control):
-        yield brake
+    watch = Watch(quiet, brake=brake, anchor=clock.anchor(), control=control)
+    with contextlib.closing(control):
+        try:
+            with watch:
+                yield brake
+            during_the_reports(watch)
+        finally:
+            watch.give_back()
 
 
 def halted(brake):
@@ -84,7 +90,7 @@ def test_a_signal_that_does_not_wake_the_main_thread_halts_all_the_same(tmp_path
     assert brake.halt.reason == f"{number.name} was received"
 
 
-def test_after_the_watch_signals_are_as_before(tmp_path):
+def test_after_the_watch_and_the_reports_signals_are_as_before(tmp_path):
     handlers = [signal.getsignal(number) for number in SIGNALS]
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -97,3 +103,17 @@ def test_after_the_watch_signals_are_as_before(tmp_path):
             left = signal.set_wakeup_fd(before)
         assert left == theirs.fileno()
     assert [signal.getsignal(number) for number in SIGNALS] == handlers
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_while_the_reports_are_written_interrupts_nothing_and_is_known_of(tmp_path, number):
+    came = []
+
+    def write(watch):
+        signal.raise_signal(number)
+        came.append(watch.give_back())
+
+    with watched(tmp_path, during_the_reports=write) as brake:
+        pass
+    assert came == [True]
+    assert brake.halt is None

@@ -64,12 +64,17 @@ def run_verb(
             if verdict_to is not None:
                 with verdict_to.open("a", encoding="utf-8") as stream:
                     stream.write(f"{ended.folder}\n")
-            if ended.is_last:
+            if ended.is_last or ended.interrupted:
                 break
     if junit is not None:
         junit.write_text(combined_junit(verdicts), encoding="utf-8")
     outcomes = [verdict.outcome for verdict in verdicts]
-    return Outcome.worst([*outcomes, *([Outcome.REFUSED] if refused else [])]).exit_code
+    if refused:
+        outcomes.append(Outcome.REFUSED)
+    elif left := len(prepared) - len(verdicts):
+        click.echo(f"halted: {left} of {len(prepared)} runs did not begin", err=True)
+        outcomes.append(Outcome.HALTED)
+    return Outcome.worst(outcomes).exit_code
 
 
 def _lease_of(text: str) -> float:

@@ -28,11 +28,15 @@ LEASE = 2.0  # seconds that a silent runner is waited for
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended. *is_last*: no other may start: a person stopped it, or something is not as it was."""
+    """A run that has ended. *is_last*: no other may start: a person stopped it, or something is not as it was.
+
+    *interrupted*: a signal came, be it too late for this run: no other is wanted.
+    """
 
     verdict: Verdict
     folder: Path
     is_last: bool
+    interrupted: bool
 
 
 def carry_out(
@@ -57,21 +61,29 @@ def carry_out(
         variables=run.variables,
         lease=lease,
     )
+    conductor = Conductor(run.plan, stage, lock=lock, view=view)
+    try:
+        verdict = _conducted(conductor, view, folder)
+        if not quiet:
+            click.echo(last_line(verdict, folder))
+    finally:
+        interrupted = conductor.watch is not None and conductor.watch.give_back()
+    halt = conductor.brake.halt
+    by_hand = halt is not None and halt.cause in ("signal", "command")
+    is_last = by_hand or verdict.outcome is Outcome.DIRTY
+    return Ended(verdict, folder, is_last=is_last, interrupted=interrupted)
+
+
+def _conducted(conductor: Conductor, view: View, folder: Path) -> Verdict:
     verdict = None
     try:
-        conductor = Conductor(run.plan, stage, lock=lock, view=view)
         conductor.conduct()
         from runner.verdict.judge import judge  # noqa: PLC0415 - numpy: the conductor imported it during the warm-up
 
-        verdict = judge(run.plan, conductor.record())
+        verdict = judge(conductor.plan, conductor.record())
     finally:
         view.close(verdict, folder)
-    verdict = _keep(verdict, folder)
-    if not quiet:
-        click.echo(last_line(verdict, folder))
-    halt = conductor.brake.halt
-    by_hand = halt is not None and halt.cause in ("signal", "command")
-    return Ended(verdict, folder, is_last=by_hand or verdict.outcome is Outcome.DIRTY)
+    return _keep(verdict, folder)
 
 
 def _keep(verdict: Verdict, folder: Path) -> Verdict:

@@ -82,7 +82,7 @@ class Conductor:
             plan.environment, run=plan.run, folder=stage.folder, sockets=lock.folder, found=stage.found
         )
         self._guardian: GuardianClient | None = None
-        self._watch: Watch | None = None
+        self.watch: Watch | None = None
 
     def conduct(self) -> None:
         """Carry the plan out. Raises Refused where it cannot start; nothing is left behind even then."""
@@ -104,8 +104,8 @@ class Conductor:
                 lost_guardian=lambda: guardian.lost_reason if guardian.lost.is_set() else "",
                 lost_load=crowds.lost,
             )
-            self._watch = Watch(watched, brake=self.brake, anchor=self.anchor, control=control)
-            leaving.enter_context(self._watch)
+            self.watch = Watch(watched, brake=self.brake, anchor=self.anchor, control=control)
+            leaving.enter_context(self.watch)
             leaving.callback(self._end, guardian)  # beats go on: a slow farewell is no reason for a takeover
             leaving.enter_context(Drawing(self._view, self.window, self.anchor))
             leaving.callback(self._undo, guardian)
@@ -275,8 +275,8 @@ class Conductor:
 
     def _take(self, chunk: Chunk) -> None:
         self.window.add_chunk(chunk)
-        if self._watch is not None:
-            self._watch.look()  # a tick later would be 50 ms more of harm
+        if self.watch is not None:
+            self.watch.look()  # a tick later would be 50 ms more of harm
 
     def _take_sample(self, sample: Sample) -> None:
         self.timeline.add(sample)

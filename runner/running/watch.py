@@ -32,7 +32,10 @@ class Watched:
 
 
 class Watch:
-    """Runs the loop in a thread; `with` it, and the run's signals pull the brake instead of killing."""
+    """Runs the loop in a thread; `with` it, and the run's signals pull the brake instead of killing.
+
+    After it they are only noted, until `give_back`: what is left to do takes seconds, and is why there was a run.
+    """
 
     def __init__(self, watched: Watched, *, brake: Brake, anchor: TimeAnchor, control: Control) -> None:
         self._watched, self._brake, self._anchor, self._control = watched, brake, anchor, control
@@ -57,12 +60,17 @@ class Watch:
         self._stopped.set()
         self.look()
         self._thread.join()
-        for each, previous in self._previous.items():
-            signal.signal(each, previous)  # type: ignore[arg-type]  # what signal() gave us
         if self._previous:
             signal.set_wakeup_fd(self._woken_before)
         self._wake.close()
         self._waker.close()
+
+    def give_back(self) -> bool:
+        """Let signals do again what they did before; say whether one came."""
+        for each, previous in self._previous.items():
+            signal.signal(each, previous)  # type: ignore[arg-type]  # what signal() gave us
+        self._previous.clear()
+        return self._signal != 0
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number  # the loop pulls the brake: a handler must take no lock

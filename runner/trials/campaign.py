@@ -149,6 +149,8 @@ class Campaign:
             self.done[label] = tried
         else:
             self.stopped = tried
+        if tried.counts and ended.interrupted:
+            raise click.Abort(f"interrupted; what is done stays: go on with --resume {self.folder}")
         return tried
 
     def folder_of(self, tried: Tried) -> Path:

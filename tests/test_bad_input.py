@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.cli import squall
+from runner.cli.verbs import squall
 from runner.errors import Mistake, Refused
 from runner.language import read_environment, read_scenario
 

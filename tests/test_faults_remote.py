@@ -332,7 +332,7 @@ def test_a_container_is_killed_in_the_life_that_was_meant_and_started_again():
 def test_what_an_engine_goes_on_with_when_its_caller_is_gone_is_waited_for_twice_within_the_deadline(fault):
     steps = fault.compile(container())
     assert steps.undo[0].started == steps.do[0].started, "the undo knows the life that is to end"
-    assert 2 * LANDS < steps.deadline, "at once, and once more when the hand is surely gone"
+    assert steps.deadline > 2 * LANDS, "at once, and once more when the hand is surely gone"
 
 
 @pytest.mark.parametrize("how", ["auto", "kill", "stop"])

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -257,10 +258,11 @@ def test_a_record_that_somebody_altered_is_never_performed(post, cluster, undo):
 
 @pytest.fixture
 def account(cluster, space):
-    """A service account that may scale one deployment, and nothing else."""
+    """A service account that may scale one deployment, and nothing else; what is left of another's token is not its own."""
+    reverter = f"reverter-{uuid.uuid4().hex[:8]}"
     rbac = ClusterClient(Cluster(kubeconfig=cluster.kubeconfig, context=cluster.context))
-    cluster.core.create_namespaced_service_account(space, {"metadata": {"name": "reverter"}})
-    trust(cluster.core, space, "reverter")
+    cluster.core.create_namespaced_service_account(space, {"metadata": {"name": reverter}})
+    trust(cluster.core, space, reverter)
 
     def allow(where, name):
         roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{where}"
@@ -273,12 +275,12 @@ def account(cluster, space):
             {
                 "metadata": {"name": "reverter"},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reverter"},
-                "subjects": [{"kind": "ServiceAccount", "name": "reverter", "namespace": space}],
+                "subjects": [{"kind": "ServiceAccount", "name": reverter, "namespace": space}],
             },
         )
 
-    yield allow
-    cluster.core.delete_namespaced_service_account("reverter", space)
+    yield reverter, allow
+    cluster.core.delete_namespaced_service_account(reverter, space)
 
 
 @pytest.fixture
@@ -286,12 +288,13 @@ def scaled(holder, place, image, space, cluster, account):
     """A deployment that a helper in the cluster holds at two replicas instead of one, and the number as it reads."""
     with deployment(cluster, replicas=1) as made:
         where, name = made.metadata.namespace, made.metadata.name
-        account(where, name)
+        reverter, allow = account
+        allow(where, name)
         meant = {
             "cluster": Cluster(kubeconfig="in-cluster", uid=cluster.uid),
             "verb": "scale", "kind": "deployment", "namespace": where, "name": name, "uid": made.metadata.uid,
         }  # fmt: skip
-        post = Post(cluster=place, image=image, shape="api", namespace=space, service_account="reverter")
+        post = Post(cluster=place, image=image, shape="api", namespace=space, service_account=reverter)
         held = running(
             holder(
                 post,

@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 
+from runner import processes
 from runner.errors import Place
 from runner.faults import KINDS
 from runner.faults.record import Instance
+from runner.operations.record import Reading
 from runner.plan_record import Window
 from runner.processes import state_of
+from runner.running import bystander
 from runner.running.bystander import Bystander, controls
 from runner.scenario import FaultUse
 from tests.victims import program, until
@@ -42,9 +45,13 @@ def test_a_neighbour_that_runs_on_is_spared_and_one_that_stands_still_is_harmed(
         os.kill(process.pid, signal.SIGCONT)
 
 
-def test_an_undo_that_comes_before_its_look_is_not_kept_by_it():
-    with program(sys.executable, "-c", "import time; time.sleep(60)") as process:
-        assert looked_at(process, over=True, lasts=60.0) == []
+def test_it_does_not_look_while_the_harm_has_only_begun(monkeypatch):
+    looks = []
+    monkeypatch.setattr(bystander, "perform", lambda *_: looks.append("one") or Reading(ok=False))
+    me = processes.identify(os.getpid())
+    assert looked_at(me, over=True, lasts=60.0) == looks == []
+    assert [one.leaked for one in looked_at(me)] == [False]
+    assert looks
 
 
 def test_nobody_whom_another_fault_touches_is_a_control_and_a_fault_of_a_workload_has_none():

@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runner import clock, processes
 from runner.errors import GuardianLost, OperationFailed, Refused
-from runner.guardian import launch, messages, surroundings
+from runner.guardian import client, launch, messages, surroundings
 from runner.guardian.client import GuardianClient
 from runner.guardian.hands import Pool
 from runner.guardian.orders import Done, Holding, Perform, Want
@@ -187,6 +188,15 @@ def test_what_a_hand_holds_ends_with_the_undo(stage):
     assert until(lambda: stage.stopped)
     assert stage.guardian.undo(act.id).result(SOON).clean
     assert all(not stage.stopped for _ in range(20) if time.sleep(0.005) is None)
+
+
+def test_an_undo_is_waited_for_as_long_as_the_longest_deadline_lets_it_take(stage, monkeypatch):
+    monkeypatch.setattr(client, "UNDO", 0.1)
+    slow = stage.pause()
+    slow = msgspec.structs.replace(slow, undo=(Run(argv=("sleep", "0.5")), *slow.undo), deadline=10.0)
+    stage.inject(slow)
+    assert all(done.clean for done in stage.guardian.undo_all().result(stage.guardian.undone_within))
+    assert not stage.stopped
 
 
 def test_an_undo_that_fails_is_dirty_with_a_remedy_and_can_be_tried_again(stage):

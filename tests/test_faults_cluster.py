@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.errors import Place
+from runner.errors import NothingDone, OperationFailed, Place
 from runner.faults.cpu import Cpu
 from runner.faults.kill import Kill
 from runner.faults.nodes import Cordon, DrainNode, Taint
@@ -234,6 +234,19 @@ def test_a_number_that_somebody_else_wrote_is_left_alone(cluster, web, place):
     assert "somebody else" in reading.evidence
 
 
+@pytest.mark.parametrize("theirs", [1, 3], ids=["the same", "another"])
+def test_a_number_that_somebody_else_wrote_before_us_is_not_ours(cluster, web, place, theirs):
+    victim = msgspec.structs.replace(
+        instances_of(web, place, "", "")[0], reverter=Post(cluster=place, image="any")
+    )
+    act = here(act_of(Scale(replicas=1), victim, "scale"), place)
+    name, space = web.metadata.name, web.metadata.namespace
+    cluster.apps.patch_namespaced_deployment(name, space, {"spec": {"replicas": theirs}})
+    with pytest.raises(NothingDone, match="left alone"):
+        perform(act.do[0], Context())
+    assert cluster.apps.read_namespaced_deployment(name, space).spec.replicas == theirs
+
+
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +327,27 @@ def test_a_node_heals_when_the_hand_is_killed(cluster, spare, place, image, spac
         hand.kill()
         until(lambda: of_node(cluster, spare) == before, within=10)
     assert undone(act)
+
+
+@pytest.mark.parametrize("fault", [Cordon(), Taint(value="x"), DrainNode()], ids=["cordon", "taint", "drain"])
+def test_what_somebody_else_did_to_a_node_meanwhile_is_not_ours(cluster, spare, place, fault):
+    act = here(act_of(fault, node_instance(spare, place), "node"), place)
+    theirs = msgspec.structs.replace(act.do[0], strict=False)
+    assert perform(theirs, Context()).ok
+    before = of_node(cluster, spare)
+    with pytest.raises(NothingDone, match="somebody else did that; left alone"):
+        perform(act.do[0], Context())
+    assert of_node(cluster, spare) == before
+
+
+def test_a_node_that_was_cordoned_while_its_helper_came_stays_so(cluster, spare, place, image, space):
+    act = act_of(Cordon(), node_instance(spare, place, image, space), "node")
+    cluster.core.patch_node(spare.metadata.name, {"spec": {"unschedulable": True}})
+    before = of_node(cluster, spare)
+    with pytest.raises(OperationFailed, match="somebody else did that; left alone"):
+        perform(act.do[0], Context())
+    assert undone(act)
+    assert of_node(cluster, spare) == before
 
 
 @contextlib.contextmanager

@@ -27,7 +27,13 @@ class Meant:
     namespace: str = ""
 
     def call(
-        self, verb: KubeVerb, value: str = "", *, expect: str | None = None, gone_is_fine: bool = False
+        self,
+        verb: KubeVerb,
+        value: str = "",
+        *,
+        expect: str | None = None,
+        gone_is_fine: bool = False,
+        strict: bool = False,
     ) -> KubeCall:
         """Write to it."""
         return KubeCall(
@@ -40,6 +46,7 @@ class Meant:
             value=value,
             expect=expect,
             gone_is_fine=gone_is_fine,
+            strict=strict,
         )
 
     def check(self, expect: Expected, value: str = "") -> CheckKube:

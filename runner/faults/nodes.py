@@ -88,7 +88,7 @@ class Taint(_NodeFault, frozen=True, kw_only=True, tag="taint"):
         return afar(
             instance,
             "api",
-            do=(meant.call("taint", text),),
+            do=(meant.call("taint", text, strict=True),),
             undo=(meant.call("taint", expect=text, gone_is_fine=True),),
             confirm=(meant.check("taint", text),),
         )
@@ -105,7 +105,7 @@ def _closing(instance: Instance, node: Pod) -> tuple[KubeCall, KubeCall, CheckKu
         )
     meant = the_node(instance, "cordon")
     return (
-        meant.call("cordon", "true", expect="false"),
+        meant.call("cordon", "true", expect="false", strict=True),
         meant.call("cordon", "false", expect="true", gone_is_fine=True),
         meant.check("cordon", "true"),
     )

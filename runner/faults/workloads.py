@@ -75,7 +75,7 @@ class Scale(Fault, frozen=True, kw_only=True, tag="scale"):
         return afar(
             instance,
             "api",
-            do=(workload.call("scale", new, expect=old),),
+            do=(workload.call("scale", new, expect=old, strict=True),),
             undo=(workload.call("scale", old, expect=new, gone_is_fine=True),),
             confirm=(workload.check("scale", new),),
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from runner import clock
+from runner.errors import NothingDone
 from runner.operations.cluster_objects import grace_of, object_of, path_of, property_of, same_taint, taint_in
 from runner.operations.record import KubeCall, Reading
 from runner.operations.waiting import pause
@@ -22,7 +23,7 @@ Evicted = Literal["evicted", "gone", "refused"]
 
 
 def perform_kube_call(operation: KubeCall) -> Reading:
-    """Make the call unless its effect is there already. Raises OperationFailed."""
+    """Make the call unless its effect is there already. Raises OperationFailed, NothingDone where a strict one must not."""
     client = ClusterClient(operation.cluster)
     if operation.verb in ("delete-pod", "evict-pod"):
         return _end_pod(client, operation)
@@ -106,7 +107,7 @@ def _changed(client: ClusterClient, operation: KubeCall, there: dict[str, Any]) 
     else:
         now = property_of(operation.verb, there)
         if now == operation.value:
-            return Reading(evidence=f"{_named(operation)}: {operation.verb} reads {now} already")
+            return _so_already(operation, f"{operation.verb} reads {now} already")
         if operation.expect is not None and now != operation.expect:
             return _foreign(operation, now)
         wanted = operation.value
@@ -129,7 +130,7 @@ def _taint(client: ClusterClient, operation: KubeCall, there: dict[str, Any]) ->
     if now is not None and now.get("value", "") != ours.get("value", ""):
         return _foreign(operation, json.dumps(now))
     if (now is not None) == bool(operation.value):
-        return Reading(evidence=f"{_named(operation)}: its taints are so already")
+        return _so_already(operation, "its taints are so already")
     kept = [taint for taint in taints if not same_taint(taint, ours)]
     after = _write(client, operation, there, {"spec": {"taints": [*kept, ours] if operation.value else kept}})
     if after is None:
@@ -165,13 +166,23 @@ def _speaks_not(error: ApiError) -> bool:
     return error.status in (400, 404, 415, 422) and "pods" not in str(error).rpartition(", ")[2]
 
 
+def _so_already(operation: KubeCall, seen: str) -> Reading:
+    """What was to be is there: fine for an undo. Raises NothingDone for a strict call, which would not own it."""
+    if operation.strict:
+        raise NothingDone(f"{_named(operation)}: {seen}: somebody else did that; left alone")
+    return Reading(evidence=f"{_named(operation)}: {seen}")
+
+
 def _foreign(operation: KubeCall, now: str) -> Reading:
-    wanted = operation.value or "none"
-    return Reading(
-        ok=False,
-        evidence=f"{_named(operation)}: {operation.verb} reads {now}, not {operation.expect} as expected:"
-        f" somebody else changed it; left alone, {wanted} was wanted",
+    """Leave alone what somebody else changed. Raises NothingDone for a strict call."""
+    expected = f", not {operation.expect} as expected" if operation.expect is not None else ""
+    evidence = (
+        f"{_named(operation)}: {operation.verb} reads {now}{expected}:"
+        f" somebody else changed it; left alone, {operation.value or 'none'} was wanted"
     )
+    if operation.strict:
+        raise NothingDone(evidence)
+    return Reading(ok=False, evidence=evidence)
 
 
 def _named(operation: KubeCall) -> str:

@@ -40,7 +40,8 @@ class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
 
     `delete-pod` (grace 0), `evict-pod` (respects budgets), `restart` (rollout of a workload), `scale` (*value*:
     replicas), `cordon` (*value*: true or false), `taint` (*value*: JSON of one taint; empty takes away the taint
-    that *expect* gives). A value that is neither *expect* nor *value* is left alone and reported.
+    that *expect* gives). A value that is neither *expect* nor *value* is left alone and reported. *strict*: so is
+    *value* itself where it stands already; somebody else wrote that, too, and it is not ours to undo.
     """
 
     cluster: Cluster
@@ -52,6 +53,7 @@ class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
     value: str = ""
     expect: str | None = None
     gone_is_fine: bool = False
+    strict: bool = False
 
 
 class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):

@@ -252,6 +252,28 @@ def test_a_killed_holder_delays_nothing_and_another_takes_the_tree_away(wire):
     assert wire.ours.run("tc", "qdisc", "show") == before
 
 
+def test_an_ingress_that_leads_nowhere_yet_goes_with_our_mirror(wire):
+    """Where a kernel has no filter for it, or who laid it died in between."""
+    before = wire.ours.run("tc", "qdisc", "show")
+    wire.ours.run("ip", "link", "add", tc.MIRROR, "type", "ifb")
+    wire.ours.run("tc", "qdisc", "add", "dev", "near", "handle", "ffff:", "ingress")
+    assert wire.here.do(NetemGone()).ok
+    assert wire.ours.run("tc", "qdisc", "show") == before
+
+
+def test_an_ingress_of_somebody_else_stays_beside_our_mirror(wire):
+    wire.ours.run("ip", "link", "add", tc.MIRROR, "type", "ifb")
+    wire.ours.run("tc", "qdisc", "add", "dev", "near", "handle", "ffff:", "ingress")
+    theirs = "parent ffff: protocol ip u32 match u32 0 0 flowid 1:1".split()
+    wire.ours.run("tc", "filter", "add", "dev", "near", *theirs)
+    try:
+        assert wire.here.do(NetemGone()).ok
+        assert "ingress" in wire.ours.run("tc", "qdisc", "show", "dev", "near")
+        assert tc.MIRROR not in wire.ours.run("ip", "link")
+    finally:
+        wire.ours.run("tc", "qdisc", "del", "dev", "near", "ingress")
+
+
 @in_the_kernel
 def test_twice_is_harmless(wire):
     before = wire.ours.run("tc", "qdisc", "show")

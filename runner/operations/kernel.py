@@ -10,6 +10,10 @@ from runner.operations import programs
 PATIENCE = 5.0  # seconds for one try
 _PRIO = "qdisc add dev lo root handle 5c00: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 _TBF = ("qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "10kb", "latency", "1s")
+_LED = (
+    "qdisc add dev lo handle ffff: ingress\n"
+    "filter add dev lo parent ffff: protocol ip u32 match u32 0 0 action mirred egress redirect dev squall-try\n"
+)
 _CLEAN = ("tc", "qdisc", "del", "dev", "lo", "root")
 _PROGRAM = """
 import ctypes, os, sys
@@ -21,7 +25,7 @@ print(*features_of_this_network())
 
 
 def kernel_features() -> set[str]:
-    """Which of netem, tbf, nft-owner, nft-timeout and ifb work here; none where we may make no namespace."""
+    """Which of netem, tbf, nft-owner, nft-timeout and ifb (what comes in, led through a device) work here; none where we may make no namespace."""
     done = programs.run(sys.executable, "-c", _PROGRAM)
     return set(done.stdout.split()) if done.returncode == 0 else set()
 
@@ -39,8 +43,9 @@ def features_of_this_network() -> set[str]:
             text="table inet squall_other { set s { type nf_proto; flags timeout; }; }\n"
             "add element inet squall_other s { ipv4 timeout 1s }\ndelete table inet squall_other\n",
         ),
-        "ifb": _works("ip", "link", "add", "squall-try", "type", "ifb"),
+        "ifb": _works("ip", "link", "add", "squall-try", "type", "ifb") and _works("tc", "-batch", "-", text=_LED),
     }
+    _works("tc", "qdisc", "del", "dev", "lo", "ingress")
     _works("ip", "link", "del", "squall-try")
     return {name for name, works in tries.items() if works}
 

@@ -106,7 +106,7 @@ def take_away() -> list[str]:
         taken.append(str(each["dev"]))
     if any(name == MIRROR for _, name in socket.if_nameindex()):
         for each in found:
-            if each["kind"] == "ingress" and _leads_to_us(each["dev"]):
+            if each["kind"] == "ingress" and _is_ours(each["dev"]):
                 _tc("qdisc", "del", "dev", each["dev"], "ingress")
                 taken.append(f"{each['dev']} (in)")
         _ip("link", "del", MIRROR)
@@ -128,9 +128,10 @@ def explain(said: str) -> str:
     return programs.first_line(said).removeprefix("Error: ").removeprefix("RTNETLINK answers: ")
 
 
-def _leads_to_us(device: str) -> bool:
+def _is_ours(device: str) -> bool:
+    """Tell of an ingress qdisc, while our mirror is there: it leads to that, or was laid and leads nowhere yet."""
     done = programs.run("tc", "filter", "show", "dev", device, "parent", "ffff:")
-    return MIRROR in done.stdout
+    return MIRROR in done.stdout or (done.returncode == 0 and not done.stdout.strip())
 
 
 def _batch(lines: tuple[str, ...], tables: str) -> None:

@@ -4,10 +4,11 @@ import errno
 import hashlib
 import os
 import random
+import resource
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,27 @@ def test_an_upstream_that_is_not_there_resets_the_client(tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with proxy(address, tmp_path) as link, pytest.raises(ConnectionResetError), link.client() as client:
         client.recv(1)
+
+
+@pytest.mark.parametrize("spare", [6, 7], ids=["for whole connections", "for a client without an upstream"])
+def test_a_proxy_without_descriptors_serves_whom_it_can_and_lives(link, spare):
+    pid, served = link.process.pid, link.client()
+    with served:
+        round_trip(served, b"served")
+        taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        most = next(most for most in range(200) if len(set(range(most)) - taken) == spare)
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
+        with ExitStack() as others:
+            for _ in range(12):
+                with suppress(ConnectionError):  # one that cannot be served is reset at once
+                    others.enter_context(link.client())
+            for _ in range(20):
+                round_trip(served, b"still")
+            assert link.process.poll() is None
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        with link.client() as client:
+            round_trip(client, b"and again")
 
 
 def test_a_slow_reader_holds_up_the_sender_and_the_proxy_stays_small(tmp_path):

@@ -50,7 +50,10 @@ class Connection:
     def _dial(self, nth: int) -> None:
         """Connect to the *nth* address of the upstream, or the next one that takes us."""
         for position, (family, address) in enumerate(self._owner.upstream[nth:], nth + 1):
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError:
+                break  # out of descriptors: this one cannot be served
             sock.setblocking(False)
             if sock.connect_ex(address) in (0, errno.EINPROGRESS):
                 self._dialled = sock

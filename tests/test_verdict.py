@@ -291,12 +291,26 @@ def test_a_fault_without_effect_makes_its_findings_inconclusive():
 
 
 def test_a_fault_that_cannot_be_measured_is_no_obstacle():
-    assert (
-        verdict_of(
-            events=[*phases(after=20.0, end=41.0), *act(ok=None)], expect=(assertion("p95 < 1", **KILL),)
-        ).outcome
-        is Outcome.PASSED
+    unread = [event for event in act() if not isinstance(event, Confirmed)]
+    verdict = verdict_of(
+        events=[*phases(after=20.0, end=41.0), *unread], expect=(assertion("p95 < 1", **KILL),)
     )
+    assert verdict.outcome is Outcome.PASSED
+
+
+def test_a_fault_that_was_looked_for_and_never_seen_to_act_passes_nothing():
+    events = [*phases(after=20.0, end=41.0), *act(ok=None)]
+    verdict = verdict_of(events=events, expect=(assertion("p95 < 1", **KILL),))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.findings[2].reason.startswith("kill-one was never seen to act: ")
+    assert verdict_of(events=events).outcome is Outcome.INCONCLUSIVE
+
+
+def test_one_who_was_hurt_makes_up_for_another_that_was_idle():
+    events = [*phases(after=20.0, end=41.0), *act(), *act(instance="shop.2", ok=None)]
+    verdict = verdict_of(events=events, expect=(assertion("p95 < 1", **KILL),))
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.faults[0].confirmed is None
 
 
 def test_each_without_a_match_is_inconclusive():

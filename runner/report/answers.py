@@ -30,7 +30,8 @@ def confirmed(fault: FaultReport) -> tuple[str, str]:
     """Give the icon and the word for a fault's confirmation."""
     if fault.injected_at is None:
         return "refused", "not injected"
-    return {True: "yes", False: "no", None: "unknown"}[fault.confirmed], confirmation(fault).lower()
+    icon = "yes" if fault.confirmed else "no" if fault.doubt else "unknown"
+    return icon, confirmation(fault).lower()
 
 
 def _held(verdict: Verdict) -> Answer:
@@ -59,7 +60,7 @@ def _hurt(evidence: Evidence) -> Answer:
     if not injected:
         return Answer(question, "refused", "Nothing was injected", "no fault came to be")
     sure = [fault for fault in injected if fault.confirmed is True]
-    without = [fault.name for fault in injected if fault.confirmed is False]
+    without = [fault.name for fault in injected if fault.doubt]
     if without:
         return Answer(question, "no", f"Not by {', '.join(without[:4])}", "injected, but no effect was seen")
     told = f"{len(sure)} of {words.count(len(injected), 'fault')} confirmed"

@@ -141,7 +141,7 @@ class Narrator:
         said: dict[bool | None, tuple[str, Tone]] = {
             True: ("confirmed on", "warn"),
             False: ("NOT CONFIRMED on", "bad"),
-            None: ("cannot be measured on", "quiet"),
+            None: ("not seen to act yet on", "quiet"),
         }
         verb, tone = said[event.ok]
         return (

@@ -94,6 +94,8 @@ def confirmation(fault: FaultReport) -> str:
     """Say whether the fault had an effect."""
     if fault.injected_at is None:
         return "not injected"
+    if fault.unseen:
+        return "NEVER SEEN TO ACT"
     return {True: "confirmed", False: "NOT CONFIRMED", None: "cannot be measured"}[fault.confirmed]
 
 

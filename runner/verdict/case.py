@@ -46,11 +46,11 @@ class Case:
         return see(self.plan, self.record, term, together(windows(when, self.moments))).measured
 
     def unconfirmed(self, window: Window) -> str:
-        """Say which fault of *window* had no effect; empty where all had, or where it cannot be told."""
+        """Say which fault of *window* had no effect; empty where all had, or where none can be measured."""
         mine = {(one.fault, one.number) for one in window.faults}
         for report in self.faults:
-            if report.confirmed is False and (report.name, report.occurrence) in mine:
-                return f"{report.name} had no effect: {report.evidence}"
+            if report.doubt and (report.name, report.occurrence) in mine:
+                return report.doubt
         return ""
 
 

@@ -14,11 +14,7 @@ def doubts_of(case: Case) -> list[str]:
     found += case.doubts.all
     if case.moments.zero is None:
         found.append("the run ended before t = 0")
-    found += [
-        f"{report.name} had no effect: {report.evidence}"
-        for report in case.faults
-        if report.confirmed is False
-    ]
+    found += [report.doubt for report in case.faults if report.doubt]
     begun = {(one.fault, one.number) for one in case.moments.occurrences}
     never = [window for window in case.plan.windows if (window.fault, window.occurrence) not in begun]
     return [*found, *(f"{window.fault} was planned and never injected" for window in never)]

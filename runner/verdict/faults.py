@@ -66,7 +66,7 @@ def _report(
     first = changes[0]
     acts = {event.act: event.instance for event in changes}
     last = {event.act: event for event in changes}
-    confirmed, evidence = _confirmation(acts, changes, readings)
+    confirmed, unseen, evidence = _confirmation(acts, changes, readings)
     touched = {event.act for event in changes if event.state in _TOUCHED}
     dirty = [_mend(event) for event in last.values() if event.state == "dirty"]
     left = {act for act in touched if last[act].state not in {"clean", "dirty"}}
@@ -83,6 +83,7 @@ def _report(
         occurrence=first.occurrence,
         instances=tuple(sorted(set(acts.values()))),
         confirmed=confirmed,
+        unseen=unseen,
         evidence=evidence,
         injected_at=min(begun or started, default=None),
         reverted_at=reverted.at if reverted else None,
@@ -122,8 +123,11 @@ def _with_others(
 
 def _confirmation(
     acts: dict[str, str], changes: list[ActChanged], readings: list[Confirmed]
-) -> tuple[bool | None, str]:
-    """Merge the acts: False where any had no effect or failed, None where any cannot be told, else True."""
+) -> tuple[bool | None, bool, str]:
+    """Merge the acts: False where any had no effect or failed, None where any cannot be told, else True.
+
+    Whether it was looked for and nowhere seen comes second: who was seen to be hurt makes up for those that were idle.
+    """
     said: dict[str, Confirmed] = {}
     for reading in readings:
         if reading.ok is not None or reading.act not in said:
@@ -135,9 +139,10 @@ def _confirmation(
         f"{one.instance}: {one.evidence}" for one in said.values() if one.act not in failed and one.evidence
     ]
     if not any(event.state in _TOUCHED for event in changes):
-        return None, "it was armed, never injected"
+        return None, False, "it was armed, never injected"
     merged = False if False in verdicts else None if None in verdicts else True
-    return merged, "; ".join(_distinct(parts)) or "nothing confirmed it"
+    unseen = merged is None and bool(said) and not any(one.ok for one in said.values())
+    return merged, unseen, "; ".join(_distinct(parts)) or "nothing confirmed it"
 
 
 def _mend(event: ActChanged) -> str:

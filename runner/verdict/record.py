@@ -88,6 +88,7 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
         str, ...
     ] = ()  # the containers', pods' or nodes' own names when the run was planned, in that order
     confirmed: bool | None
+    unseen: bool = False  # it was looked for, and nowhere seen to act
     evidence: str
     injected_at: float | None = None
     reverted_at: float | None = None
@@ -97,6 +98,13 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     escaped: tuple[str, ...] = ()  # came while it lasted and were not
     spared: tuple[str, ...] = ()  # not targets, and read to be as ever while it lasted: the negative control
     leaked: str = ""  # harm to an instance that was no target: which, and what was seen there
+
+    @property
+    def doubt(self) -> str:
+        """Why it counts for nothing; empty where it had an effect, or none can be measured."""
+        if self.confirmed is False:
+            return f"{self.name} had no effect: {self.evidence}"
+        return f"{self.name} was never seen to act: {self.evidence}" if self.unseen else ""
 
     @property
     def whom(self) -> tuple[str, ...]:

@@ -179,6 +179,6 @@ def _state(fault: _Fault) -> str:
     if word == "failed":
         return "failed"
     if seen and word in ("injected", "undone"):
-        effect = "not confirmed" if False in seen else "confirmed" if True in seen else "not measurable"
+        effect = "not confirmed" if False in seen else "confirmed" if True in seen else "not seen yet"
         return f"{word}, {effect}"
     return word

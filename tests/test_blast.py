@@ -218,7 +218,11 @@ def test_each_way_to_end_a_pod_needs_rights_of_its_own():
     assert "delete pods in namespace shop" in ours["delete"]
     assert not any("delete pods in namespace shop" in one for one in ours["evict"] | ours["sigkill"])
     assert "create pods/eviction in namespace shop" in ours["evict"]
-    assert {"create pods in namespace squall", "get pods/attach in namespace squall"} <= ours["sigkill"]
+    assert {
+        "create pods in namespace squall",
+        "get pods/attach in namespace squall",
+        "create pods/attach in namespace squall",
+    } <= ours["sigkill"]
     assert not any("namespace squall" in one for one in ours["delete"])
 
 

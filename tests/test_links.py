@@ -93,7 +93,7 @@ def test_a_proxy_without_descriptors_serves_whom_it_can_and_lives(link, spare):
     pid, served = link.process.pid, link.client()
     with served:
         round_trip(served, b"served")
-        taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        taken = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
         most = next(most for most in range(200) if len(set(range(most)) - taken) == spare)
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))

@@ -264,7 +264,7 @@ def test_an_ingress_that_leads_nowhere_yet_goes_with_our_mirror(wire):
 def test_an_ingress_of_somebody_else_stays_beside_our_mirror(wire):
     wire.ours.run("ip", "link", "add", tc.MIRROR, "type", "ifb")
     wire.ours.run("tc", "qdisc", "add", "dev", "near", "handle", "ffff:", "ingress")
-    theirs = "parent ffff: protocol ip u32 match u32 0 0 flowid 1:1".split()
+    theirs = ["parent", "ffff:", "protocol", "ip", "u32", "match", "u32", "0", "0", "flowid", "1:1"]
     wire.ours.run("tc", "filter", "add", "dev", "near", *theirs)
     try:
         assert wire.here.do(NetemGone()).ok

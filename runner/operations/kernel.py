@@ -43,7 +43,8 @@ def features_of_this_network() -> set[str]:
             text="table inet squall_other { set s { type nf_proto; flags timeout; }; }\n"
             "add element inet squall_other s { ipv4 timeout 1s }\ndelete table inet squall_other\n",
         ),
-        "ifb": _works("ip", "link", "add", "squall-try", "type", "ifb") and _works("tc", "-batch", "-", text=_LED),
+        "ifb": _works("ip", "link", "add", "squall-try", "type", "ifb")
+        and _works("tc", "-batch", "-", text=_LED),
     }
     _works("tc", "qdisc", "del", "dev", "lo", "ingress")
     _works("ip", "link", "del", "squall-try")

@@ -41,7 +41,7 @@ _CALLS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
 _HELPERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pods", ("create", "get", "delete")),
     ("pods/log", ("get",)),
-    ("pods/attach", ("get",)),
+    ("pods/attach", ("get", "create")),  # both since Kubernetes 1.35, by whichever protocol
     ("configmaps", ("create", "get", "delete")),
 )
 

@@ -15,6 +15,7 @@ import yaml
 from runner.errors import Refused
 from runner.language import read_environment
 from runner.places import Cluster
+from runner.planning.preparation import prepare
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.targets.elsewhere import resolve
 from tests.cluster_api import authority, trust
@@ -151,6 +152,23 @@ def test_the_roles_of_a_group_suffice_and_allow_nothing_beside_it(limited, roles
         [result] = strike([limited], "runner SIGTERM", random.Random(7))
         assert result.landed, result
         assert result.clean, result
+
+
+def test_what_an_indicator_reads_of_pods_is_asked_for_too(limited):
+    """Memory of pods is the kubelet's to tell, and that needs a right of its own."""
+    limited.kind = GROUPS["kill-delete",]
+    scenario = limited.folder / "measured.yaml"
+    scenario.write_text(
+        "squall: 1\ntitle: Memory of pods\nindicators:\n  memory: {process: victim, measure: rss}\n"
+        "faults:\n  hurt: {kind: kill, how: delete, target: victim, at: 0s, for: 5s}\n"
+    )
+    environment = limited.folder / "measured-here.yaml"
+    environment.write_text(limited.environment())
+    with limited.may("kill-delete"), pytest.raises(Refused) as refused:
+        prepare(scenario, environment=str(environment), settings={})
+    lines = str(refused.value).splitlines()
+    assert lines
+    assert all(line.startswith("memory: we are not allowed to get nodes/proxy ") for line in lines), lines
 
 
 @pytest.mark.parametrize(

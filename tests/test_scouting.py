@@ -7,9 +7,11 @@ import pytest
 from runner.errors import OperationFailed, Place, Refused
 from runner.faults.cpu import Cpu
 from runner.faults.record import Instance
-from runner.places import Engine, Post
-from runner.planning import scouting
+from runner.places import Cluster, Engine, Post
+from runner.planning import clearance, scouting
+from runner.planning.permissions import Right
 from runner.planning.scouting import Draft, made_up, with_facts
+from runner.remote.calling import ApiError
 from runner.scenario import Helper
 
 HELPER = Helper(image="busybox:local", place=Place(file="environments/x.yaml", line=3))
@@ -50,3 +52,32 @@ def test_a_helper_that_cannot_look_leads_to_its_image(cause, says, monkeypatch):
     draft = Draft(None, BODY, Cpu(limit=0.2).compile(made_up(BODY)))
     with pytest.raises(Refused, match=f"^environments/x.yaml:3: helper.image: {says}"):
         with_facts([draft], {"c": (BODY,)}, HELPER)
+
+
+@pytest.mark.parametrize(
+    ("account", "says"),
+    [
+        (
+            "",
+            "whether we may do what this run needs cannot be asked: that needs `create selfsubjectaccessreviews`",
+        ),
+        (
+            "squall:reverter",
+            "whether service account squall:reverter may do what it has to undo cannot be asked",
+        ),
+    ],
+    ids=["ours", "the reverter's"],
+)
+def test_a_right_that_cannot_be_asked_for_is_not_called_allowed(account, says, monkeypatch):
+    right = Right(cluster=Cluster(uid="u"), verb="get", resource="pods", account=account)
+    monkeypatch.setattr(clearance, "rights", lambda _: iter([right]))
+    monkeypatch.setattr(clearance, "client_of", lambda _: NobodyToAsk())
+    found = clearance.ask({"hurt": []}, (), (), {})
+    assert [warning[: len(says)] for warning in found.warnings] == [says]
+
+
+class NobodyToAsk:
+    """A cluster that lets us ask nothing."""
+
+    def post(self, path, _):
+        raise ApiError(403, f"POST {path}: 403, forbidden")

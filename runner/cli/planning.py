@@ -97,7 +97,7 @@ def _elsewhere(plan: Plan) -> Iterator[str]:
     """Engines and clusters: who we are there, what a fault leaves of them, and what this plan did to know it."""
     if plan.acts_as:
         yield ""
-        yield "Engines and clusters (asked, and all that will be needed is allowed)"
+        yield "Engines and clusters (asked; nothing that will be needed is refused)"
         yield from (f"  {line}" for line in plan.acts_as)
         if looked := sorted({_place(post) for post in _posts(plan) if post.shape != "api"}):
             yield f"  looked at by helpers, which read and are gone again: {', '.join(looked)}"

@@ -19,6 +19,7 @@ from runner.remote.kubernetes import ClusterClient
 from runner.targets.clients import client_of
 
 Needs = Mapping[str, Iterable[Operation]]  # fault -> all that it would do, undo and check
+Reads = Mapping[str, Iterable[Right]]  # indicator -> what it reads
 _AT_ONCE = 8
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 _OLDEST_API = (1, 24)
@@ -33,7 +34,7 @@ class Clearance:
     warnings: list[str] = field(default_factory=list)
 
 
-def ask(needs: Needs, engines: Iterable[Engine], clusters: Iterable[Cluster]) -> Clearance:
+def ask(needs: Needs, engines: Iterable[Engine], clusters: Iterable[Cluster], reads: Reads) -> Clearance:
     """Ask for all of it. Raises Refused with one line for each thing that is missing."""
     found = Clearance()
     all_of = {fault: list(operations) for fault, operations in needs.items()}
@@ -47,7 +48,8 @@ def ask(needs: Needs, engines: Iterable[Engine], clusters: Iterable[Cluster]) ->
         found.acts_as.append(_cluster(cluster))
     for post, fault in stands.items():
         found.missing += _not_there(post, fault)
-    found.missing += _not_allowed(all_of, found.warnings)
+    wanted = {fault: [*rights(operations)] for fault, operations in all_of.items()}
+    found.missing += _not_allowed(wanted | {name: [*of] for name, of in reads.items()}, found.warnings)
     if found.missing:
         raise Refused("\n".join(found.missing))
     return found
@@ -172,12 +174,12 @@ def _is_missing(client: ClusterClient, path: str) -> bool:
     return False
 
 
-def _not_allowed(needs: Mapping[str, list[Operation]], warnings: list[str]) -> list[str]:
+def _not_allowed(needs: Mapping[str, list[Right]], warnings: list[str]) -> list[str]:
     wanted: dict[Right, list[str]] = {}
-    for fault, operations in needs.items():
-        for right in rights(operations):
-            if fault not in wanted.setdefault(right, []):
-                wanted[right].append(fault)
+    for name, of in needs.items():
+        for right in of:
+            if name not in wanted.setdefault(right, []):
+                wanted[right].append(name)
     clients = {right.cluster: client_of(right.cluster) for right in wanted}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda right: _allowed(clients[right.cluster], right), wanted))
@@ -185,6 +187,9 @@ def _not_allowed(needs: Mapping[str, list[Operation]], warnings: list[str]) -> l
     warnings += [
         f"whether service account {account} may do what it has to undo cannot be asked: that needs"
         " `create subjectaccessreviews`"
+        if account
+        else "whether we may do what this run needs cannot be asked: that needs `create selfsubjectaccessreviews`,"
+        " which system:basic-user gives"
         for account in unknown
     ]
     lines = [

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from runner.faults.record import Instance
 from runner.operations.record import (
     Afar,
     AfarGone,
@@ -70,6 +71,12 @@ def rights(operations: Iterable[Operation]) -> Iterator[Right]:
     """List every right that *operations* need, those of the helpers they post included."""
     for operation in operations:
         yield from _rights_of(operation, None, "")
+
+
+def rights_of_summaries(instances: Iterable[Instance]) -> Iterator[Right]:
+    """What reading the kubelets' summaries of pods needs: of containers, nothing."""
+    for node in dict.fromkeys((one.pod.cluster, one.pod.node) for one in instances if one.pod is not None):
+        yield Right(cluster=node[0], verb="get", resource="nodes/proxy", name=node[1])
 
 
 def posts(operations: Iterable[Operation]) -> Iterator[Post]:

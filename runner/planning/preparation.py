@@ -78,7 +78,7 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
     drafts = drafted(plan, scouted.instances)
     if not calm:
         refuse_without_end(drafts)
-    clearance = cleared(drafts)
+    clearance = cleared(scenario, drafts, scouted.instances)
     standing, unread = left_standing(plan, drafts, scouted.instances)
     lineup = Lineup(processes, with_facts(drafts, scouted.instances, environment.helper))
     plan = msgspec.structs.replace(

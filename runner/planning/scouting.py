@@ -19,7 +19,7 @@ from runner.plan_record import Plan
 from runner.planning.blast import Surroundings, leaves
 from runner.planning.clearance import Clearance, ask
 from runner.planning.neighbours import survey
-from runner.planning.permissions import posts
+from runner.planning.permissions import posts, rights_of_summaries
 from runner.scenario import Environment, FaultUse, Helper, Scenario, TargetSpec
 from runner.targets.clients import client_of
 from runner.targets.elsewhere import lives_elsewhere, resolve
@@ -138,14 +138,19 @@ def _draft(use: FaultUse, body: Instance) -> Draft:
     return Draft(use, body, steps)
 
 
-def cleared(drafts: list[Draft]) -> Clearance:
-    """Ask engines and clusters whether all of it may be done. Raises Refused with a line for each that may not."""
+def cleared(scenario: Scenario, drafts: list[Draft], instances: Found) -> Clearance:
+    """Ask engines and clusters whether all of it may be done and read. Raises Refused with a line for each that may not."""
     needs: dict[str, list[Operation]] = {}
     for draft in drafts:
         needs.setdefault(draft.use.name, []).extend(draft.operations)
     engines = dict.fromkeys(draft.body.engine for draft in drafts if draft.body.engine is not None)
     clusters = dict.fromkeys(draft.body.pod.cluster for draft in drafts if draft.body.pod is not None)
-    return ask(needs, engines, clusters)
+    reads = {
+        one.name: rights_of_summaries(instances.get(one.target, ()))
+        for one in scenario.indicators
+        if one.measure in ("rss", "cpu", "threads")
+    }
+    return ask(needs, engines, clusters, reads)
 
 
 def left_standing(plan: Plan, drafts: list[Draft], instances: Found) -> tuple[list[str], list[str]]:

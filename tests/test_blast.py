@@ -271,6 +271,13 @@ def test_the_table_says_where_each_kind_works_and_why_not():
     assert any("no cluster is reachable: x" in line for line in poor)
 
 
+def test_an_engine_that_is_not_spoken_to_costs_only_its_own_columns(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "ssh://somewhere")
+    lines = table(Here())
+    assert row(lines, "kill").split()[0] == "yes"
+    assert any("DOCKER_HOST: ssh://somewhere is reached by ssh" in line for line in lines)
+
+
 def test_of_every_kind_a_sample_can_be_made():
     assert [word for word, kind in KINDS.items() if sample(kind) is None] == []
 

@@ -61,6 +61,47 @@ def test_containers_are_read(read, written, means):
     assert (spec.docker, spec.url) == (means, "http://127.0.0.1:1")
 
 
+COMPOSE = """\
+x-common: &common {restart: always}
+name: "shop"
+services:
+  api: {<<: *common, ports: !reset [], image: "api:${TAG:-1}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "dotenv", "project"),
+    [
+        (COMPOSE, "", "shop"),
+        (COMPOSE, "TAG=2\nCOMPOSE_PROJECT_NAME='other'\n", "other"),
+        ("services: {}\n", "TAG=2\n", "here"),
+    ],
+    ids=["merge keys and tags", "a .env beside it", "by its folder"],
+)
+def test_a_compose_file_is_read_as_compose_does(read, tmp_path, text, dotenv, project):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/compose.yaml").write_text(text)
+    (tmp_path / "here/.env").write_text(dotenv)
+    found = read("targets: {web: {docker: {compose: here/compose.yaml}}}").targets["web"].docker
+    assert found.project == project
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "name: ${PROJECT:-shop}\n",
+            r"names its project by a variable, \$\{PROJECT:-shop\}; write compose: PROJECT",
+        ),
+        ("name: [\n", "compose.yaml tells no project: while parsing"),
+    ],
+)
+def test_a_compose_file_that_names_no_project_is_refused(read, tmp_path, text, says):
+    (tmp_path / "compose.yaml").write_text(text)
+    with pytest.raises(Refused, match=says):
+        read("targets: {web: {docker: {compose: compose.yaml}}}")
+
+
 def test_a_compose_file_without_a_name_is_a_project_by_its_folder(read, tmp_path):
     (tmp_path / "My Shop").mkdir()
     (tmp_path / "My Shop/compose.yml").write_text("services: {}\n")

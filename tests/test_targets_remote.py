@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import subprocess
 import uuid
 from pathlib import Path
@@ -56,6 +58,22 @@ def names(found):
 
 def away(environment, target):
     return Whereabouts(environment, Lineup({}, {target: tuple(resolve(environment, target))}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else for a while")
+def test_a_socket_that_we_may_not_reach_is_no_engine_to_be_started(here, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    environment = here("targets: {web: {docker: {name: web}}}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/docker.sock")
+        listener.listen()
+        Path(f"{tmp_path}/docker.sock").chmod(0o600)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(Refused, match="Permission denied; join the group that its socket belongs to"):
+                resolve(environment, "web")
+        finally:
+            os.seteuid(0)
 
 
 # --- Docker ----------------------------------------------------------------------------------------------------------

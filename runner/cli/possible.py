@@ -12,7 +12,7 @@ import msgspec
 from runner.errors import Refused, SquallError
 from runner.faults import KINDS
 from runner.faults.record import Fault, Instance, Pod
-from runner.language import usual_places
+from runner.language import usual_engine, usual_kubeconfig
 from runner.operations.kernel import kernel_features
 from runner.operations.record import Identity, Spawn
 from runner.places import Cluster, Engine, Post
@@ -30,11 +30,17 @@ class Here:
     """What this machine reaches, asked once."""
 
     def __init__(self) -> None:
-        engine, cluster = usual_places()
-        self.docker = _reason("Docker engine", engine.url, lambda: EngineClient(engine).ping())
-        where = cluster.kubeconfig
-        self.cluster = _reason("cluster", where, lambda: ClusterClient(cluster).get("/version"))
-        local = engine.url.startswith("unix:")
+        local = False
+        try:
+            engine = usual_engine()
+            self.docker = _reason("Docker engine", engine.url, lambda: EngineClient(engine).ping())
+            local = engine.url.startswith("unix:")
+        except Refused as error:
+            self.docker = str(error)
+        where = usual_kubeconfig()
+        self.cluster = _reason(
+            "cluster", where, lambda: ClusterClient(Cluster(kubeconfig=where)).get("/version")
+        )
         self.kernel = kernel_features() if local and os.geteuid() == 0 else None
 
     def why_not(self, kind: type[Fault], platform: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from runner.language.environment import read_environment
 from runner.language.grammar import parse_assertion
-from runner.language.remote_targets import usual_places
+from runner.language.remote_targets import usual_engine, usual_kubeconfig
 from runner.language.scenario import read_scenario
 from runner.language.schema import environment_schema, schema
 
@@ -12,5 +12,6 @@ __all__ = [
     "read_environment",
     "read_scenario",
     "schema",
-    "usual_places",
+    "usual_engine",
+    "usual_kubeconfig",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from runner.language.convert import read_struct
 from runner.language.moments import check_name
@@ -126,6 +126,8 @@ def check_url(written: Written, url: str) -> None:
         )
     if not good or any(sign.isspace() for sign in url):
         written.refuse(f'"{url}" is no url; write http://host:port/path')
+    if not (parts.path + parts.query).isascii():
+        written.refuse(f"has a path that no request can carry as it is; write {quote(url, safe='/:?&=%~')}")
 
 
 def _unit(entries: dict[str, Written], shape: IndicatorShape, source: str) -> str:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from runner.errors import Refused
 from runner.language.convert import read_struct
-from runner.language.document import Scalar, read_document
+from runner.language.document import Scalar
 from runner.language.shapes import DockerShape, KubernetesShape, WireShape
 from runner.language.substitution import Scope, nearest
 from runner.language.written import Written
@@ -30,12 +32,8 @@ _WORKLOADS = {
 }
 _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 _COMPOSE_FILES = (".yaml", ".yml")
+_VARIABLE = "COMPOSE_PROJECT_NAME"
 _IN_CLUSTER = "in-cluster"
-
-
-def usual_places() -> tuple[Engine, Cluster]:
-    """The engine and the cluster that are meant where an environment names none. Raises Refused."""
-    return _usual_engine(), Cluster(kubeconfig=_usual_kubeconfig())
 
 
 def read_docker(written: Written) -> Containers:
@@ -70,10 +68,11 @@ def _engine(entries: Mapping[str, Written], shape: DockerShape) -> Engine:
             entries["host"].refuse(_no_engine(shape.host))
         certificates = _certificates(entries["certificates"], shape) if shape.certificates else ""
         return Engine(url=shape.host, certificates=certificates)
-    return _usual_engine()
+    return usual_engine()
 
 
-def _usual_engine() -> Engine:
+def usual_engine() -> Engine:
+    """The engine that is meant where an environment names none. Raises Refused."""
     url = os.environ.get("DOCKER_HOST", "")
     if not url:
         return Engine()
@@ -110,14 +109,32 @@ def _project(written: Written, text: str) -> str:
     path = written.file(text)
     if not path.is_file():
         written.refuse(f"{text} is no compose file (looked in {written.folder})")
-    if named := os.environ.get("COMPOSE_PROJECT_NAME"):
-        return named
-    entry = read_document(path).entries.get("name")
-    name = entry[1].text if entry and isinstance(entry[1], Scalar) else path.parent.name
+    try:
+        if named := os.environ.get(_VARIABLE) or _in_dotenv(path.parent / ".env"):
+            return named
+        name = _name_in(path.read_text()) or path.parent.name
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        written.refuse(f"{text} tells no project: {str(error).splitlines()[0]}; write compose: PROJECT")
+    if "$" in name:
+        written.refuse(f"{text} names its project by a variable, {name}; write compose: PROJECT")
     project = re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
     if not project:
         written.refuse(f"{text} gives its project no name; write compose: PROJECT")
     return project
+
+
+def _in_dotenv(path: Path) -> str:
+    """The project that a .env beside a compose file names, which compose reads too."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else ()
+    found = [value for key, _, value in (line.partition("=") for line in lines) if key.strip() == _VARIABLE]
+    return found[-1].strip().strip("'\"") if found else ""
+
+
+def _name_in(text: str) -> str:
+    """The top-level name of a compose file, whose merge keys, tags and variables are none of ours. Raises YAMLError."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value.value for key, value in pairs if key.value == "name" and value.id == "scalar"), "")
 
 
 def read_kubernetes(written: Written) -> Pods:
@@ -154,10 +171,11 @@ def _kubeconfig(entries: Mapping[str, Written], shape: KubernetesShape) -> str:
                 f"{shape.kubeconfig} is no file (looked in {entries['kubeconfig'].folder})"
             )
         return str(path)
-    return _usual_kubeconfig()
+    return usual_kubeconfig()
 
 
-def _usual_kubeconfig() -> str:
+def usual_kubeconfig() -> str:
+    """The kubeconfig that is meant where an environment names none."""
     if given := os.environ.get("KUBECONFIG"):
         return os.pathsep.join(str(Path(one).absolute()) for one in given.split(os.pathsep) if one)
     usual = Path("~/.kube/config").expanduser()

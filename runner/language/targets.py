@@ -82,6 +82,8 @@ def _managed(written: Written) -> Managed:
         entries["port"].refuse(f"port {port} is not possible; ports go from 1 to 65535, one for each process")
     if shape.ready.http and shape.ready.tcp:
         entries["ready"].refuse("says http and tcp; one of them tells when it is ready")
+    if http := shape.ready.http:
+        check_url(entries["ready"].entries()["http"], f"http://localhost{http}" if http[0] == "/" else http)
     return Managed(
         command=shape.command,
         count=shape.count,

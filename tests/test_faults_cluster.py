@@ -133,6 +133,19 @@ def test_a_pod_is_killed_confirmed_and_awaited(cluster, web, place, how):
     assert undone(act)
 
 
+def test_a_pod_is_back_also_where_a_rollout_was_paused_halfway(cluster, web, place):
+    """No pod is of the newest template then, and none will be: as many as were ready is all there can be."""
+    victim, _ = instances_of(web, place, "", "")
+    name, space = web.metadata.name, web.metadata.namespace
+    template = {"metadata": {"annotations": {"newest": "yes"}}}
+    cluster.apps.patch_namespaced_deployment(name, space, {"spec": {"paused": True, "template": template}})
+    act = act_of(Kill(how="delete"), victim, "kill")
+    assert all(reading.ok for reading in done(act))
+    until(lambda: confirmed(act))
+    assert undone(act)
+    assert victim.pod.uid not in {each.pod.uid for each in instances_of(web, place, "", "")}
+
+
 def test_an_eviction_that_a_budget_forbids_is_not_done_and_says_so(cluster, web, place):
     budgets = budget(place, web.metadata.namespace, minimum=2, app="web")
     until(lambda: budgets().get("currentHealthy") == 2, every=0.2)

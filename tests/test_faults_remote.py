@@ -355,7 +355,7 @@ def test_three_ways_to_kill_a_pod_are_three_different_things():
         assert (do.verb, do.name, do.uid, do.namespace) == (verb, "web-1", "pod-uid", "shop")
         (undo,) = steps.undo
         assert isinstance(undo, Await)
-        assert (undo.check.kind, undo.check.name, undo.check.uid) == ("deployment", "web", "web-uid")
+        assert (undo.check.expect, undo.check.kind, undo.check.uid) == ("back", "deployment", "web-uid")
         assert undo.within < steps.deadline
         assert steps.confirm[0].expect == end
     assert afar(sigkill).do[0].signal == "KILL"

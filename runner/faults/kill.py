@@ -143,7 +143,7 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
         )
 
     def _workload_back(self, instance: Instance) -> tuple[Operation, ...]:
-        """Wait for what owns the pod to be whole again. Raises Refused where nothing does."""
+        """Wait for what owns the pod to have as many ready as before. Raises Refused where nothing does."""
         if self.restart == "never":
             return ()
         pod = pod_of(instance, "kill")
@@ -153,7 +153,8 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             raise Refused(
                 f"{instance.name}: the pod {pod.name} {owner}, so nobody may bring it back; write restart: never"
             )
-        return (Await(check=the_workload(instance, "kill").check("ready"), within=COMES_BACK),)
+        back = the_workload(instance, "kill").check("back", str(pod.ready_replicas))
+        return (Await(check=back, within=COMES_BACK),)
 
 
 def _vanishes(instance: Instance) -> str:

@@ -22,6 +22,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""  # deployment/web: what owns it, if anything
     workload_uid: str = ""
     replicas: int = 0  # of the workload, as it asks for
+    ready_replicas: int = 0  # and as are ready
     unschedulable: bool = False  # of a node
     taints: str = ""  # of a node: JSON of its list
 

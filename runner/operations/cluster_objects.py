@@ -53,6 +53,12 @@ def perform_check_kube(operation: CheckKube) -> Reading:
         case "ready":
             ok, seen = _ready(operation.kind, there)
             return Reading(ok=ok, evidence=f"{named}: {seen}")
+        case "back":
+            count = ready_replicas(operation.kind, there)
+            return Reading(
+                ok=count >= int(operation.value),
+                evidence=f"{named}: {count} replicas ready, {operation.value} were",
+            )
         case "taint":
             ours = json.loads(operation.value)
             now = taint_in(there, ours)
@@ -81,6 +87,12 @@ def property_of(name: str, there: dict[str, Any]) -> str:
             return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
 
 
+def ready_replicas(kind: str, there: dict[str, Any]) -> int:
+    """How many pods of a workload are ready, as its controller counts them."""
+    status = there.get("status", {})
+    return int(status.get("numberReady" if kind == "daemonset" else "readyReplicas", 0))
+
+
 def taint_in(node: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any] | None:
     """Find the taint of the same key and effect; a node has at most one."""
     taints = node["spec"].get("taints") or []
@@ -101,10 +113,11 @@ def _ready(kind: str, there: dict[str, Any]) -> tuple[bool, str]:
         return ready, "ready" if ready else f"not ready ({status.get('phase', 'its node says so')})"
     if kind == "daemonset":
         wanted = status.get("desiredNumberScheduled", 0)
-        updated, ready_ones = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
+        updated = status.get("updatedNumberScheduled", 0)
     else:
         wanted = there["spec"].get("replicas", 1)
-        updated, ready_ones = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+        updated = status.get("updatedReplicas", 0)
+    ready_ones = ready_replicas(kind, there)
     seen_by_controller = status.get("observedGeneration", 0) >= there["metadata"].get("generation", 0)
     total = status.get("replicas", ready_ones)
     ready = seen_by_controller and updated == ready_ones == wanted and total in (wanted, ready_ones)

@@ -9,7 +9,7 @@ from runner.places import Cluster, Engine
 
 ObjectKind = Literal["pod", "deployment", "statefulset", "daemonset", "node"]
 KubeVerb = Literal["delete-pod", "evict-pod", "restart", "scale", "cordon", "taint"]
-Expected = Literal["gone", "ending", "ready", "scale", "cordon", "taint", "restart"]
+Expected = Literal["gone", "ending", "ready", "back", "scale", "cordon", "taint", "restart"]
 
 
 class DockerCall(BaseOperation, frozen=True, kw_only=True, tag="docker-call"):
@@ -57,7 +57,11 @@ class KubeCall(BaseOperation, frozen=True, kw_only=True, tag="kube-call"):
 
 
 class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):
-    """Read an object of a cluster: `gone` (that uid), `ending` (or gone), `ready` (pod or all replicas), or a property that has *value*."""
+    """Read an object of a cluster: `gone` (that uid), `ending` (or gone), `ready` (pod or all replicas), or a property that has *value*.
+
+    `back`: as many pods of a workload as *value* are ready, of whichever template: what a rollout that somebody
+    stopped halfway, or a pod that was not ready before, leaves possible.
+    """
 
     cluster: Cluster
     kind: ObjectKind

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.errors import NobodyThere, Refused
 from runner.faults.record import Instance, Pod
+from runner.operations.cluster_objects import ready_replicas
 from runner.places import Post
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.scenario import Helper, TargetSpec
@@ -203,6 +204,7 @@ def _instance(
             workload=workload,
             workload_uid=made.get("metadata", {}).get("uid", ""),
             replicas=made.get("spec", {}).get("replicas") or 0,
+            ready_replicas=ready_replicas(workload.partition("/")[0], made),
         ),
         post=_post(spec, helper, container=identity, node=node, pod=meta["uid"]),
         reverter=_reverter(spec, helper),

@@ -60,6 +60,25 @@ def away(environment, target):
     return Whereabouts(environment, Lineup({}, {target: tuple(resolve(environment, target))}))
 
 
+def test_a_load_is_not_sent_to_a_target_that_is_not_there(engine, tmp_path):
+    """What nobody uses may be away."""
+    (tmp_path / "here.yaml").write_text(
+        "targets:\n  shop: {url: 'http://127.0.0.1:1', docker: {name: squall-test-nobody}}\n"
+        "  other: {docker: {name: squall-test-nobody-either}}\n  me: {processes: {command: [sleep, '9']}}\n"
+    )
+    (tmp_path / "shoppers.py").write_text(
+        "from locust import HttpUser\n\n\nclass Shopper(HttpUser):\n    pass\n"
+    )
+    scenario = tmp_path / "x.yaml"
+    text = "before: 1s\nafter: 1s\nfaults:\n  a: {kind: pause, target: me, for: 1s}\n"
+    scenario.write_text(text)
+    [ready] = prepare(scenario, environment=str(tmp_path / "here.yaml"), settings={})
+    assert len([one for one in ready.plan.warnings if "(not used by this scenario)" in one]) == 2
+    scenario.write_text(text + "load: {locustfile: shoppers.py, target: shop, stages: [{for: 2s, users: 1}]}\n")
+    with pytest.raises(Refused, match="no container is called squall-test-nobody"):
+        prepare(scenario, environment=str(tmp_path / "here.yaml"), settings={})
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else for a while")
 def test_a_socket_that_we_may_not_reach_is_no_engine_to_be_started(here, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")

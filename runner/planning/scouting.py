@@ -66,6 +66,7 @@ def scout(scenario: Scenario, environment: Environment) -> Scouted:
 def _used(scenario: Scenario, environment: Environment) -> set[str]:
     used = {use.target for use in scenario.faults}
     used |= {indicator.target for indicator in scenario.indicators if indicator.target}
+    used |= {load.target for load in scenario.loads if load.target}
     for name in list(used):
         spec = environment.targets.get(name)
         if spec is not None and spec.wire is not None:

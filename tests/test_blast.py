@@ -71,6 +71,18 @@ def test_a_workload_is_left_with_what_the_fault_asks_for():
     assert said(Restart(), ("web.0",))[0].endswith("deployment/web replaces them as its strategy says")
 
 
+TWO_WORKLOADS = [pod(f"all.{number}", workload=f"deployment/{'ab'[number % 2]}") for number in range(10)]
+
+
+def test_a_scaled_workload_leaves_the_pods_of_the_other_workloads_of_its_target():
+    [line, *_] = said(Scale(replicas=1), ("all.0",), TWO_WORKLOADS)
+    assert line == "a: leaves 6 of 10 ready all: deployment/a goes from 3 to 1 replicas"
+    [line, *_] = said(Scale(replicas=1), ("all.0", "all.1"), TWO_WORKLOADS)
+    assert line.startswith(
+        "a: leaves 2 of 10 ready all: deployment/a goes from 3 to 1 replicas; deployment/b "
+    )
+
+
 def test_budgets_services_zones_and_neighbours_are_named():
     pods = frozenset(f"pod-web.{number}" for number in range(3))
     around = Surroundings(
@@ -164,6 +176,14 @@ def test_a_whole_way_may_be_hurt_where_only_a_share_of_the_instances_may(plan):
     bodies = [*THREE, *(pod(f"way.{number}", platform="wire") for number in range(3))]
     limits = "limits: {pick: 30%, ready: 2}"
     assert len(plan("a: {kind: blackhole, target: way, for: 5s}", limits, bodies).windows[0].instances) == 3
+
+
+def test_of_a_scaled_workload_only_its_own_pods_count_against_the_limits(plan):
+    scale = "a: {kind: scale, target: all, pick: [all.0], replicas: %d, for: 2s}"
+    assert plan(scale % 4, "limits: {pick: 50%}", TWO_WORKLOADS).windows  # 1 of 10 goes, not 6
+    assert plan(scale % 1, "limits: {ready: 6}", TWO_WORKLOADS).windows
+    with pytest.raises(Mistake, match="5 of 10 ready instances of all would remain"):
+        plan(scale % 0, "limits: {ready: 6}", TWO_WORKLOADS)
 
 
 def promised(made, *bodies):

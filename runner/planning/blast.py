@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from runner.faults.record import Fault, Instance
+from runner.faults.record import Fault, Instance, Pod
 from runner.faults.workloads import Scale
 
 Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
@@ -64,13 +65,18 @@ def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]
 def touched(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
     """The names of all that a fault on *names* touches: whom it strikes, and of a workload every pod."""
     names = frozenset(names)
-    hit = struck(fault, names, bodies)
-    owners = {_owner(bodies[name]) for name in names if name in bodies} - {""} if fault.of_workload else set()
+    hit, hurt = struck(fault, names, bodies), _workloads(fault, names, bodies)
     return names | {
         name
         for name, body in bodies.items()
-        if body.platform != "wire" and (identity(name, bodies) in hit or _owner(body) in owners)
+        if body.platform != "wire" and (identity(name, bodies) in hit or _owner(body) in hurt)
     }
+
+
+def _workloads(fault: Fault, names: Iterable[str], bodies: Bodies) -> dict[str, Pod]:
+    """The workloads that a fault on *names* hurts, each by its uid and as one of its pods knows it."""
+    pods = [bodies[name].pod for name in names if name in bodies] if fault.of_workload else []
+    return {pod.workload_uid: pod for pod in pods if pod is not None and pod.workload_uid}
 
 
 def _owner(body: Instance) -> str:
@@ -87,9 +93,13 @@ def remains(
     fault: Fault, names: Collection[str], ready: Collection[str], bodies: Bodies, *, hit: frozenset[str]
 ) -> int:
     """How many of the *ready* instances of a target stand while a fault on *names* lasts; *hit*: who is struck then."""
-    first = bodies.get(next(iter(names), ""))
-    if fault.of_workload and first is not None and first.pod is not None:
-        return min(len(ready), fault.replicas) if isinstance(fault, Scale) else len(ready)
+    hurt = _workloads(fault, names, bodies)
+    if hurt:
+        of = Counter(_owner(bodies[name]) if name in bodies else "" for name in ready)
+        return sum(
+            min(count, fault.replicas) if isinstance(fault, Scale) and uid in hurt else count
+            for uid, count in of.items()
+        )
     return sum(identity(name, bodies) not in hit for name in ready)
 
 
@@ -123,13 +133,15 @@ def leaves(
     yield from (f"{name}: {line}" for line in _in_cluster(fault, pods, hit, bodies, around))
 
 
-def _by_whom(fault: Fault, names: list[str], bodies: Bodies) -> str:
-    pod = bodies[names[0]].pod
-    if fault.of_workload and pod is not None and pod.workload:
-        if isinstance(fault, Scale):
-            return f": {pod.workload} goes from {pod.replicas} to {fault.replicas} replicas"
-        return f": {pod.workload} replaces them as its strategy says"
-    return ""
+def _by_whom(fault: Fault, names: Iterable[str], bodies: Bodies) -> str:
+    said = [_so(fault, pod) for pod in _workloads(fault, names, bodies).values()]
+    return f": {'; '.join(said)}" if said else ""
+
+
+def _so(fault: Fault, pod: Pod) -> str:
+    if isinstance(fault, Scale):
+        return f"{pod.workload} goes from {pod.replicas} to {fault.replicas} replicas"
+    return f"{pod.workload} replaces them as its strategy says"
 
 
 def _in_cluster(

@@ -186,6 +186,19 @@ def test_of_a_scaled_workload_only_its_own_pods_count_against_the_limits(plan):
         plan(scale % 0, "limits: {ready: 6}", TWO_WORKLOADS)
 
 
+def test_what_is_scaled_away_and_what_another_fault_strikes_meanwhile_are_added_up(plan):
+    bodies = [pod(f"web.{number}") for number in range(5)]
+    scale = "a: {kind: scale, target: web, pick: 1, replicas: 3, for: 30s}"
+    cut = "b: {kind: %s, target: web, pick: [web.3, web.4], at: %s, for: 30s}"
+    for at in ("0s", "29s"):
+        with pytest.raises(Mistake, match="1 of 5 ready instances of web would remain"):
+            plan(f"{scale}\n  {cut % ('blackhole', at)}", "limits: {ready: 2}", bodies)
+    assert plan(f"{scale}\n  {cut % ('blackhole', '0s')}", "limits: {ready: 1}", bodies).windows
+    assert plan(f"{scale}\n  {cut % ('blackhole', '30s')}", "limits: {ready: 3}", bodies).windows
+    with pytest.raises(Mistake, match="0 of 5 ready instances of web would remain"):
+        plan(f"{scale.replace('3', '1', 1)}\n  {cut % ('pause', '0s')}", "limits: {ready: 2}", bodies)
+
+
 def promised(made, *bodies):
     """What the last line of a plan says, with the acts of its faults compiled."""
     known = {body.name: made_up(body) for body in bodies}

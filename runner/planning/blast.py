@@ -12,6 +12,7 @@ from runner.faults.workloads import Scale
 
 Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
 Bodies = Mapping[str, Instance]  # instance name -> who it is, where that is known before the run
+Hurt = tuple[Fault, Collection[str]]  # and the names of the instances it is done to
 _NAMED = 4  # names in a line
 
 
@@ -89,18 +90,23 @@ def empties(fault: Fault) -> bool:
     return kind == "drain" or (kind == "taint" and getattr(fault, "effect", "") == "NoExecute")
 
 
-def remains(
-    fault: Fault, names: Collection[str], ready: Collection[str], bodies: Bodies, *, hit: frozenset[str]
-) -> int:
-    """How many of the *ready* instances of a target stand while a fault on *names* lasts; *hit*: who is struck then."""
-    hurt = _workloads(fault, names, bodies)
-    if hurt:
-        of = Counter(_owner(bodies[name]) if name in bodies else "" for name in ready)
-        return sum(
-            min(count, fault.replicas) if isinstance(fault, Scale) and uid in hurt else count
-            for uid, count in of.items()
-        )
-    return sum(identity(name, bodies) not in hit for name in ready)
+def remains(ready: Collection[str], together: Iterable[Hurt], bodies: Bodies) -> int:
+    """How many of the *ready* instances of a target stand at worst while all those faults last *together*.
+
+    What takes pods of a workload may take any: others than those that are struck.
+    """
+    owners = {name: _owner(bodies[name]) if name in bodies else "" for name in ready}
+    hit: set[str] = set()
+    taken: Counter[str] = Counter()
+    for fault, names in together:
+        workloads = _workloads(fault, names, bodies)
+        if not workloads:
+            hit |= struck(fault, names, bodies)
+        elif isinstance(fault, Scale):
+            of = Counter(owners.values())
+            taken.update({uid: max(0, of[uid] - fault.replicas) for uid in workloads})
+    stand = Counter(owner for name, owner in owners.items() if identity(name, bodies) not in hit)
+    return sum(max(0, count - taken[owner]) for owner, count in stand.items())
 
 
 def leaves(
@@ -119,14 +125,14 @@ def leaves(
         ways = sorted({f"{', '.join(bodies[each].peers)} port {bodies[each].port}" for each in known})
         yield f"{name}: only the way of {len(known)} instances to {' or '.join(ways)}"
         return
-    hit = struck(fault, known, bodies)
+    hit, reached = struck(fault, known, bodies), touched(fault, known, bodies)
     for target, everyone in instances.items():
         if any(bodies[each].platform in ("wire", "node") for each in everyone if each in bodies):
             continue
-        if not any(identity(each, bodies) in hit for each in everyone if each in bodies):
+        if reached.isdisjoint(everyone):
             continue
         ready = [each for each in everyone if each in bodies and bodies[each].ready]
-        left = remains(fault, known, ready, bodies, hit=hit)
+        left = remains(ready, [(fault, known)], bodies)
         not_ready = f" ({len(everyone) - len(ready)} were not)" if len(ready) < len(everyone) else ""
         yield f"{name}: leaves {left} of {len(ready)} ready {target}{not_ready}{_by_whom(fault, known, bodies)}"
     pods = [bodies[each] for each in known if bodies[each].pod is not None]

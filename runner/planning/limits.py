@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runner.errors import Mistake
 from runner.plan_record import Window
-from runner.planning.blast import Bodies, Instances, identity, remains, struck
+from runner.planning.blast import Bodies, Hurt, Instances, remains, touched
 from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
 
 
@@ -38,8 +38,8 @@ def refuse_beyond_limits(
             )
         if not _is_way(environment.targets[use.target]):
             _refuse_too_many(use, window, environment, instances[use.target], bodies)
-            hits = [struck(uses[one.fault].fault, one.instances, bodies) for one in together]
-            _refuse_too_few(use, window, environment, instances, bodies, hits=hits)
+            hurts = [(uses[one.fault].fault, one.instances) for one in together]
+            _refuse_too_few(use, window, environment, instances, bodies, together=hurts)
 
 
 def _is_way(spec: TargetSpec) -> bool:
@@ -56,8 +56,7 @@ def _refuse_too_many(
         return
     hurt = len(window.instances)
     if use.fault.of_workload:
-        hit = struck(use.fault, window.instances, bodies)
-        hurt = len(ready) - remains(use.fault, window.instances, ready, bodies, hit=hit)
+        hurt = len(ready) - remains(ready, [(use.fault, window.instances)], bodies)
     share = hurt / max(1, len(ready))
     if share > most + 1e-9:
         of = f"{len(ready)} ready" if len(ready) < len(everyone) else f"{len(ready)}"
@@ -76,19 +75,18 @@ def _refuse_too_few(
     instances: Instances,
     bodies: Bodies,
     *,
-    hits: Sequence[frozenset[str]],
+    together: Sequence[Hurt],
 ) -> None:
-    """Keep enough ready instances of every target that is struck, with all the faults of that time together."""
+    """Keep enough ready instances of every target that is touched, with all the faults of that time *together*."""
     least = environment.limits.ready
     if least is None:
         return
-    own, hit = struck(use.fault, window.instances, bodies), frozenset().union(*hits)
+    own = touched(use.fault, window.instances, bodies)
     for target, everyone in instances.items():
-        spec = environment.targets[target]
-        if _is_way(spec) or not any(identity(name, bodies) in own for name in everyone):
+        if _is_way(environment.targets[target]) or own.isdisjoint(everyone):
             continue
         ready = _ready(everyone, bodies)
-        left = remains(use.fault, window.instances, ready, bodies, hit=hit)
+        left = remains(ready, together, bodies)
         if left < least:
             raise Mistake(
                 use.place,

@@ -28,12 +28,12 @@ CLUSTER = Cluster(kubeconfig="/k", context="c", uid="u")
 HELPERS = Post(cluster=CLUSTER, image="squall:1", namespace="squall", node="n1", service_account="undoer")
 
 
-def pod(name, *, node="n1", ready=True, platform="pod", workload="deployment/web"):
+def pod(name, *, node="n1", ready=True, platform="pod", workload="deployment/web", **more):
     target = name.partition(".")[0]
     return Instance(
         target=target, name=name, known_as=f"pod-{name}", platform=platform, ready=ready, container=f"c-{name}",
         pod=Pod(cluster=CLUSTER, namespace="shop", name=f"pod-{name}", uid=f"uid-{name}", node=node,
-                workload=workload, workload_uid=f"uid-{workload}", replicas=3),
+                workload=workload, workload_uid=f"uid-{workload}", **{"replicas": 3} | more),
         post=HELPERS, reverter=msgspec.structs.replace(HELPERS, shape="api", node=""),
         peers=("10.0.0.9",) if platform == "wire" else (), port=80,
     )  # fmt: skip
@@ -68,7 +68,20 @@ def test_only_who_is_ready_counts_as_left():
 def test_a_workload_is_left_with_what_the_fault_asks_for():
     scaled = "a: leaves 1 of 2 ready web (1 were not): deployment/web goes from 3 to 1 replicas"
     assert said(Scale(replicas=1), ("web.0",))[0] == scaled
-    assert said(Restart(), ("web.0",))[0].endswith("deployment/web replaces them as its strategy says")
+    assert said(Restart(), ("web.0",))[0].endswith(
+        "deployment/web replaces them as its strategy says, with at most 0 down at once"
+    )
+
+
+def test_a_rollout_leaves_what_its_strategy_has_up_at_worst(plan):
+    bodies = [pod(f"web.{number}", workload="statefulset/web", unavailable=1) for number in range(3)]
+    assert said(Restart(), ("web.0",), bodies)[0].startswith("a: leaves 2 of 3 ready web: statefulset/web ")
+    restart = "a: {kind: restart, target: web, for: 5s}"
+    assert plan(restart, "limits: {ready: 2, pick: 34%}", bodies).windows
+    with pytest.raises(Mistake, match="2 of 3 ready instances of web would remain"):
+        plan(restart, "limits: {ready: 3}", bodies)
+    with pytest.raises(Mistake, match="1 of 3 is 33%"):
+        plan(restart, "limits: {pick: 30%}", bodies)
 
 
 TWO_WORKLOADS = [pod(f"all.{number}", workload=f"deployment/{'ab'[number % 2]}") for number in range(10)]

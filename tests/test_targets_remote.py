@@ -13,12 +13,14 @@ import pytest
 import yaml
 
 from runner.errors import OperationFailed, Refused
+from runner.faults.workloads import Restart
 from runner.language import read_environment
 from runner.places import Cluster
 from runner.planning.preparation import prepare
 from runner.remote.kubernetes import ClusterClient
 from runner.targets.elsewhere import ended, resolve
 from runner.targets.lineup import Lineup, Whereabouts
+from tests import cluster_made as made_of
 from tests.cluster_parts import container, deployment, namespace, network, pods, until
 from tests.runs import SQUALL, Workplace
 
@@ -304,6 +306,82 @@ def test_two_names_of_one_container_are_one_victim(engine, plan, mark):
 
 
 # --- Kubernetes ------------------------------------------------------------------------------------------------------
+
+
+def strategy(kind, **rolling):
+    """An update strategy as the API gives it, with its defaults filled in."""
+    defaults = {"maxUnavailable": "25%", "maxSurge": "25%"}
+    if kind == "Deployment":
+        return {"strategy": {"type": "RollingUpdate", "rollingUpdate": defaults | rolling}}
+    if kind == "DaemonSet":
+        return {
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0} | rolling,
+            }
+        }
+    return {
+        "podManagementPolicy": "OrderedReady",
+        "serviceName": "web",
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0} | rolling},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "down"),
+    [
+        ("Deployment", strategy("Deployment"), 0),  # of 3, a quarter is less than one
+        ("Deployment", strategy("Deployment", maxUnavailable="67%"), 2),
+        ("Deployment", strategy("Deployment", maxUnavailable=2), 2),
+        ("Deployment", strategy("Deployment", maxSurge=0), 1),  # both zero: one has to go all the same
+        ("Deployment", strategy("Deployment", maxSurge="0%", maxUnavailable="0%"), 1),
+        ("Deployment", {"strategy": {"type": "Recreate"}}, 3),
+        ("StatefulSet", strategy("StatefulSet"), 1),
+        ("StatefulSet", strategy("StatefulSet", maxUnavailable="34%"), 2),  # 1.24 and later
+        ("StatefulSet", strategy("StatefulSet", maxUnavailable=3, partition=1), 2),
+        ("DaemonSet", strategy("DaemonSet"), 1),
+        ("DaemonSet", {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}}, 1),  # 1.20
+        ("DaemonSet", strategy("DaemonSet", maxUnavailable="50%"), 2),
+        ("DaemonSet", strategy("DaemonSet", maxUnavailable=0, maxSurge=1), 0),
+    ],
+)  # fmt: skip
+def test_a_pod_knows_how_many_of_its_kind_a_rollout_has_down_at_once(here, tmp_path, kind, spec, down):
+    [found, *_] = rolled(here, tmp_path, kind, spec)
+    assert (found.pod.unavailable, found.pod.replaces_nobody) == (down, "")
+    Restart().compile(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "why"),
+    [
+        ("StatefulSet", strategy("StatefulSet") | {"updateStrategy": {"type": "OnDelete"}}, "its update strategy is OnDelete"),
+        ("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, "its update strategy is OnDelete"),
+        ("StatefulSet", strategy("StatefulSet", partition=3), "its partition is 3"),
+        ("Deployment", strategy("Deployment") | {"paused": True}, "it is paused"),
+    ],
+)  # fmt: skip
+def test_a_rollout_that_replaces_nobody_is_refused(here, tmp_path, kind, spec, why):
+    [found, *_] = rolled(here, tmp_path, kind, spec)
+    said = f"web.0: restart of {kind.lower()}/web: {why}, so a rollout replaces nobody"
+    with pytest.raises(Refused, match=said):
+        Restart().compile(found)
+
+
+def rolled(here, tmp_path, kind, spec):
+    """The three pods of a workload, as they are found."""
+    if kind == "DaemonSet":
+        spec = spec | {"status": {"desiredNumberScheduled": 3, "numberReady": 3, "observedGeneration": 1}}
+    else:
+        spec = spec | {"replicas": 3}
+    top = made_of.workload(kind, "web", **spec)
+    made, owner = [top], top
+    if kind == "Deployment":
+        owner = made_of.owned(made_of.workload("ReplicaSet", "web-5d8f", replicas=3), top)
+        made.append(owner)
+    found = [made_of.pod(f"web-{number}", owner, node=f"n{number}") for number in range(3)]
+    with made_of.served(tmp_path, "made", *made, *found):
+        environment = f"targets: {{web: {{kubernetes: {{kubeconfig: made, namespace: shop, workload: {kind.lower()}/web}}}}}}"
+        return resolve(here(environment), "web")
 
 
 def test_the_pods_of_a_workload_are_its_own_and_know_it(cluster, here):

@@ -23,6 +23,8 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     workload_uid: str = ""
     replicas: int = 0  # of the workload, as it asks for
     ready_replicas: int = 0  # and as are ready
+    unavailable: int = 0  # of the workload: how many pods a rollout has down at once, at worst
+    replaces_nobody: str = ""  # why a rollout of the workload changes no pod
     unschedulable: bool = False  # of a node
     taints: str = ""  # of a node: JSON of its list
 

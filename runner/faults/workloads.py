@@ -18,8 +18,9 @@ _MARGIN = 5.0
 class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
     """Restart it as an operator does: a container by its engine, with SIGTERM first; of a pod the whole workload.
 
-    That is a rollout: pod by pod, as the workload's own strategy says. It cannot be taken back; the undo waits until
-    everybody is ready again. The mark of the restart stays on the pod template, as with `kubectl rollout restart`.
+    That is a rollout: pod by pod or all at once, as the workload's own strategy says; one that replaces nobody is
+    refused. It cannot be taken back; the undo waits until everybody is ready again. The mark of the restart stays on
+    the pod template, as with `kubectl rollout restart`.
     """
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
@@ -43,6 +44,11 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
 
     def _rollout(self, instance: Instance) -> Steps:
         pod, workload = the_pod(instance, "restart"), the_workload(instance, "restart")
+        if why := pod_of(instance, "restart").replaces_nobody:
+            raise Refused(
+                f"{instance.name}: restart of {workload.kind}/{workload.name}: {why}, so a rollout replaces nobody;"
+                " kill its pods, or change that"
+            )
         return Steps(
             do=(workload.call("restart"),),
             undo=(Await(check=workload.check("ready"), within=COMES_BACK),),

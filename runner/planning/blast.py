@@ -96,15 +96,13 @@ def remains(ready: Collection[str], together: Iterable[Hurt], bodies: Bodies) ->
     What takes pods of a workload may take any: others than those that are struck.
     """
     owners = {name: _owner(bodies[name]) if name in bodies else "" for name in ready}
-    hit: set[str] = set()
-    taken: Counter[str] = Counter()
+    of, taken, hit = Counter(owners.values()), Counter[str](), set[str]()
     for fault, names in together:
         workloads = _workloads(fault, names, bodies)
         if not workloads:
             hit |= struck(fault, names, bodies)
-        elif isinstance(fault, Scale):
-            of = Counter(owners.values())
-            taken.update({uid: max(0, of[uid] - fault.replicas) for uid in workloads})
+        for uid, pod in workloads.items():
+            taken[uid] += max(0, of[uid] - fault.replicas) if isinstance(fault, Scale) else pod.unavailable
     stand = Counter(owner for name, owner in owners.items() if identity(name, bodies) not in hit)
     return sum(max(0, count - taken[owner]) for owner, count in stand.items())
 
@@ -147,7 +145,7 @@ def _by_whom(fault: Fault, names: Iterable[str], bodies: Bodies) -> str:
 def _so(fault: Fault, pod: Pod) -> str:
     if isinstance(fault, Scale):
         return f"{pod.workload} goes from {pod.replicas} to {fault.replicas} replicas"
-    return f"{pod.workload} replaces them as its strategy says"
+    return f"{pod.workload} replaces them as its strategy says, with at most {pod.unavailable} down at once"
 
 
 def _in_cluster(

@@ -14,6 +14,7 @@ from runner.scenario import Helper, TargetSpec
 from runner.targets.clients import client_of
 from runner.targets.containers import HELPER_LABEL
 from runner.targets.names import where
+from runner.targets.rollouts import replaces_nobody, unavailable
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 _KINDS = {"Deployment": "deployment", "StatefulSet": "statefulset", "DaemonSet": "daemonset"}
@@ -184,6 +185,7 @@ def _instance(
     assert spec.kubernetes is not None
     cluster, meta = spec.kubernetes.cluster, pod["metadata"]
     workload, made = owners.of(pod)
+    kind = workload.partition("/")[0]
     identity, node = str(status.get("containerID", "")).rpartition("//")[2], pod["spec"].get("nodeName", "")
     return Instance(
         target=spec.name,
@@ -204,7 +206,9 @@ def _instance(
             workload=workload,
             workload_uid=made.get("metadata", {}).get("uid", ""),
             replicas=made.get("spec", {}).get("replicas") or 0,
-            ready_replicas=ready_replicas(workload.partition("/")[0], made),
+            ready_replicas=ready_replicas(kind, made),
+            unavailable=unavailable(kind, made),
+            replaces_nobody=replaces_nobody(kind, made),
         ),
         post=_post(spec, helper, container=identity, node=node, pod=meta["uid"]),
         reverter=_reverter(spec, helper),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from runner.cli.possible import Here, sample, table
 from runner.errors import Mistake, NobodyThere, OperationFailed
 from runner.faults import KINDS
 from runner.faults.kill import Kill
-from runner.faults.nodes import DrainNode
+from runner.faults.nodes import DrainNode, Taint
 from runner.faults.record import Instance, Pod
 from runner.faults.workloads import Restart, Scale
 from runner.language import read_environment, read_scenario
@@ -115,6 +117,39 @@ def test_budgets_services_zones_and_neighbours_are_named():
 def test_a_drained_node_takes_the_pods_of_every_target_with_it():
     lines = said(DrainNode(), ("nodes.0",), [node("nodes.0"), *THREE, pod("db.0")])
     assert lines[:2] == ["a: leaves 1 of 2 ready web (1 were not)", "a: leaves 0 of 1 ready db"]
+
+
+def test_a_node_that_is_emptied_keeps_whom_a_drain_leaves_alone_and_who_tolerates_the_taint():
+    spared = [pod("agent.0", evictable=False), pod("agent.1", node="n2", evictable=False)]
+    [line, *_] = said(DrainNode(), ("nodes.0",), [node("nodes.0"), *spared, pod("db.0")])
+    assert line == "a: leaves 0 of 1 ready db"
+    taint = Taint(key="broken", value="yes", effect="NoExecute")
+    [line, *_] = said(taint, ("nodes.0",), [node("nodes.0"), *spared])
+    assert line == "a: leaves 1 of 2 ready agent"
+    tolerant = pod("db.0", tolerations='[{"operator": "Exists"}]')
+    assert said(taint, ("nodes.0",), [node("nodes.0"), tolerant]) == ["a: on node n1 beside: db.0 (pod-db.0)"]
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "stays"),
+    [
+        ([], False),
+        ([{"operator": "Exists"}], True),  # no key: every taint
+        ([{"key": "broken", "operator": "Exists", "effect": "NoExecute"}], True),
+        ([{"key": "broken", "operator": "Exists"}], True),  # no effect: every effect
+        ([{"key": "broken", "operator": "Exists", "effect": "NoSchedule"}], False),
+        ([{"key": "other", "operator": "Exists"}], False),
+        ([{"key": "broken", "operator": "Equal", "value": "yes", "effect": "NoExecute"}], True),
+        ([{"key": "broken", "value": "yes"}], True),  # Equal is the default
+        ([{"key": "broken", "operator": "Equal", "value": "no"}], False),
+        ([{"key": "broken", "operator": "Gt", "value": "yes"}], False),  # of 1.35: of numbers alone
+        ([{"key": "broken", "operator": "Exists", "tolerationSeconds": 300}], False),
+        ([{"operator": "Exists"}, {"key": "broken", "operator": "Exists", "tolerationSeconds": 300}], False),
+    ],
+)
+def test_a_pod_stays_that_tolerates_a_taint_for_good(tolerations, stays):
+    taint = Taint(key="broken", value="yes", effect="NoExecute")
+    assert taint.tolerated_by(pod("web.0", tolerations=json.dumps(tolerations)).pod) == stays
 
 
 def test_a_hurt_way_leaves_everybody_standing():

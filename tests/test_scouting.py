@@ -1,18 +1,23 @@
-"""Helpers that cannot look: where their image is written, what it lacks, what to do."""
+"""What is looked at before a run: helpers that cannot look, and clusters as they read."""
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from runner.errors import OperationFailed, Place, Refused
+from runner.errors import Mistake, OperationFailed, Place, Refused
 from runner.faults.cpu import Cpu
 from runner.faults.record import Instance
+from runner.language import read_environment, read_scenario
 from runner.places import Cluster, Engine, Post
 from runner.planning import clearance, scouting
 from runner.planning.permissions import Right
-from runner.planning.scouting import Draft, made_up, with_facts
+from runner.planning.plan import work_out
+from runner.planning.scouting import Draft, drafted, left_standing, made_up, scout, with_facts
 from runner.remote.calling import ApiError
 from runner.scenario import Helper
+from tests.cluster_made import node, pod, served, workload
 
 HELPER = Helper(image="busybox:local", place=Place(file="environments/x.yaml", line=3))
 BODY = Instance(
@@ -81,3 +86,56 @@ class NobodyToAsk:
 
     def post(self, path, _):
         raise ApiError(403, f"POST {path}: 403, forbidden")
+
+
+# --- what would be left of a cluster ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def standing(tmp_path):
+    """Say what faults would leave standing of clusters that consist of objects, all with a pool of nodes `nodes`."""
+
+    def standing(faults, targets, limits="", **clusters):
+        places = "".join(
+            f"  {name}: {{kubernetes: {{kubeconfig: {cluster}, {which}}}}}\n"
+            for name, (cluster, which) in targets.items()
+        )
+        (tmp_path / "here.yaml").write_text(
+            f"targets:\n{places}helper: {{image: 'squall:1', service_account: undoer}}\n{limits}"
+        )
+        (tmp_path / "s.yaml").write_text(f"faults:\n  {faults}\n")
+        with contextlib.ExitStack() as stack:
+            for name, objects in clusters.items():
+                stack.enter_context(served(tmp_path, name, *objects))
+            place = read_environment(str(tmp_path / "here.yaml"), tmp_path / "s.yaml")
+            [scenario] = read_scenario(tmp_path / "s.yaml", place, {})
+            found = scout(scenario, place)
+            names = {target: tuple(one.name for one in ones) for target, ones in found.instances.items()}
+            bodies = {one.name: one for ones in found.instances.values() for one in ones}
+            plan = work_out(scenario, found.environment, names, run="r", bodies=bodies)
+            lines, warnings = left_standing(plan, drafted(plan, found.instances), found.instances)
+            assert not warnings
+            return lines
+
+    return standing
+
+
+NODES = [node("n1", zone="north"), node("n2", zone="south"), node("n3", zone="south")]
+AGENT = workload("DaemonSet", "agent", updateStrategy={"type": "OnDelete"})
+AGENTS = [AGENT, *(pod(f"agent-{number}", AGENT, node=f"n{number}") for number in (1, 2))]
+
+
+def test_a_drain_is_not_refused_for_pods_that_it_leaves_alone(standing):
+    mirror = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "node-n1"}}
+    objects = [*NODES, *AGENTS, pod("proxy-n1", mirror), pod("alone-1", None)]
+    targets = {
+        "agent": ("c", "namespace: shop, workload: daemonset/agent"),
+        "proxy": ("c", "namespace: shop, selector: app=proxy"),
+        "alone": ("c", "namespace: shop, selector: app=alone"),
+        "nodes": ("c", "nodes: '*'"),
+    }
+    drain = "a: {kind: drain, target: nodes, pick: [nodes.0], for: 2s}"
+    lines = standing(drain, targets, "limits: {ready: 1}", c=objects)
+    assert not any("leaves" in line for line in lines)
+    with pytest.raises(Mistake, match="1 of 2 ready instances of agent would remain"):
+        standing(drain.replace("drain", "taint, effect: NoExecute"), targets, "limits: {ready: 2}", c=objects)

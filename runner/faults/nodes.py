@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from runner.errors import Refused
 from runner.faults.afar import afar
@@ -75,6 +75,18 @@ class Taint(_NodeFault, frozen=True, kw_only=True, tag="taint"):
     def __post_init__(self) -> None:
         if not self.key or len(self.key) > 253 or not self.key[0].isalnum():
             raise ValueError("key must be the name of a taint, such as squall or example.com/broken")
+
+    def tolerated_by(self, pod: Pod) -> bool:
+        """Say whether a pod tolerates it for good; one that does for some seconds is driven away after those."""
+        matching = [each for each in json.loads(pod.tolerations or "[]") if self._matches(each)]
+        return bool(matching) and all(each.get("tolerationSeconds") is None for each in matching)
+
+    def _matches(self, toleration: dict[str, Any]) -> bool:
+        """As core/v1 documents it: no key and no effect mean every one, and Exists every value."""
+        get = toleration.get
+        named = get("key") in (None, "", self.key) and get("effect") in (None, "", self.effect)
+        equal = get("operator") in (None, "", "Equal") and (get("value") or "") == self.value
+        return named and (get("operator") == "Exists" or equal)
 
     def compile(self, instance: Instance) -> Steps:
         node = self._node(instance)

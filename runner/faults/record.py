@@ -19,6 +19,8 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     uid: str = ""
     node: str = ""
     node_uid: str = ""
+    evictable: bool = True  # a drain of its node ends it
+    tolerations: str = ""  # JSON of its list
     workload: str = ""  # deployment/web: what owns it, if anything
     workload_uid: str = ""
     replicas: int = 0  # of the workload, as it asks for

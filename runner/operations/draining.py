@@ -82,12 +82,15 @@ def perform_drain(operation: Drain | CheckDrained) -> Reading | Held:
 
 
 def _evictable(client: ClusterClient, node: str) -> Iterator[dict[str, Any]]:
-    """The pods of a node that somebody brings back elsewhere; those that are ending already included."""
+    """The pods of a node that a drain ends; those that are ending already included."""
     found = client.get("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
-    for pod in found["items"]:
-        facts = pod["metadata"]
-        owners = [owner["kind"] for owner in facts.get("ownerReferences") or () if owner.get("controller")]
-        ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-        ours = _OURS in (facts.get("labels") or {})
-        if owners and owners[0] not in _STAYS and not ended and not ours:
-            yield pod
+    yield from (pod for pod in found["items"] if evictable(pod))
+
+
+def evictable(pod: dict[str, Any]) -> bool:
+    """Say whether a drain ends a pod: one that somebody brings back elsewhere."""
+    facts = pod["metadata"]
+    owners = [owner["kind"] for owner in facts.get("ownerReferences") or () if owner.get("controller")]
+    ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    ours = _OURS in (facts.get("labels") or {})
+    return bool(owners) and owners[0] not in _STAYS and not ended and not ours

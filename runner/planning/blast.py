@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
+from runner.faults.kill import Kill
+from runner.faults.nodes import DrainNode, Taint
 from runner.faults.record import Fault, Instance, Pod
 from runner.faults.workloads import Scale
 
@@ -52,15 +54,21 @@ def identity(name: str, bodies: Bodies) -> str:
 
 
 def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
-    """The identities that a fault on *names* strikes: of a node that is emptied the pods on it too, of a way nobody."""
+    """The identities that a fault on *names* strikes: with a node also the pods that it drives off there, of a way nobody."""
     names = [name for name in names if name not in bodies or bodies[name].platform != "wire"]
     hit = {identity(name, bodies) for name in names}
     if empties(fault):
         nodes = {pod.node for name in names if name in bodies and (pod := bodies[name].pod)}
         hit |= {
-            identity(name, bodies) for name, body in bodies.items() if body.pod and body.pod.node in nodes
+            identity(name, bodies)
+            for name, body in bodies.items()
+            if body.pod and body.pod.node in nodes and _driven_off(fault, body.pod)
         }
     return frozenset(hit)
+
+
+def _driven_off(fault: Fault, pod: Pod) -> bool:
+    return not fault.tolerated_by(pod) if isinstance(fault, Taint) else pod.evictable
 
 
 def touched(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]:
@@ -86,8 +94,7 @@ def _owner(body: Instance) -> str:
 
 def empties(fault: Fault) -> bool:
     """Say whether it drives the pods off a node, those of no target too."""
-    kind = str(fault.__struct_config__.tag)
-    return kind == "drain" or (kind == "taint" and getattr(fault, "effect", "") == "NoExecute")
+    return isinstance(fault, DrainNode) or (isinstance(fault, Taint) and fault.effect == "NoExecute")
 
 
 def remains(ready: Collection[str], together: Iterable[Hurt], bodies: Bodies) -> int:
@@ -168,7 +175,7 @@ def _in_cluster(
 
 
 def _budgets(fault: Fault, names: frozenset[str], budgets: tuple[Budget, ...]) -> Iterator[str]:
-    asks = getattr(fault, "how", "") == "evict" or str(fault.__struct_config__.tag) == "drain"
+    asks = isinstance(fault, DrainNode) or (isinstance(fault, Kill) and fault.how == "evict")
     for budget in budgets:
         count = len(budget.pods & names)
         if not count or count <= budget.allowed:

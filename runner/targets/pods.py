@@ -8,6 +8,7 @@ from typing import Any
 from runner.errors import NobodyThere, Refused
 from runner.faults.record import Instance, Pod
 from runner.operations.cluster_objects import ready_replicas
+from runner.operations.draining import evictable
 from runner.places import Post
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.scenario import Helper, TargetSpec
@@ -203,6 +204,8 @@ def _instance(
             name=meta["name"],
             uid=meta["uid"],
             node=node,
+            evictable=evictable(pod),
+            tolerations=json.dumps(pod["spec"].get("tolerations") or [], sort_keys=True),
             workload=workload,
             workload_uid=made.get("metadata", {}).get("uid", ""),
             replicas=made.get("spec", {}).get("replicas") or 0,

@@ -25,6 +25,10 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     context: str = ""
     uid: str = ""
 
+    def differs(self, other: Cluster) -> bool:
+        """Say whether it is known to be another cluster: two contexts may lead to one, and only uids tell."""
+        return bool(self.uid and other.uid) and self.uid != other.uid
+
 
 Shape = Literal["look", "network", "cgroup", "process", "disk", "api"]
 

@@ -18,15 +18,19 @@ _PLURALS = {"Endpoints": "endpoints"}
 
 @contextlib.contextmanager
 def served(folder: Path, name: str, *objects: dict[str, Any]) -> Iterator[Path]:
-    """Serve *objects* as the cluster *name*, whose kube-system has that uid; give a kubeconfig that leads there."""
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": name}}
+    """Serve *objects* as the cluster *name*, with uids that are its own; give a kubeconfig that leads there."""
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "cluster"}}
+    everything = json.loads(
+        json.dumps([space, *objects]),
+        object_hook=lambda read: read | ({"uid": f"{name}/{read['uid']}"} if "uid" in read else {}),
+    )
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
-            found = _answer([space, *objects], url.path, parse_qs(url.query))
+            found = _answer(everything, url.path, parse_qs(url.query))
             body = json.dumps(found or {"kind": "Status", "message": "not found", "code": 404}).encode()
             self.send_response(200 if found else 404)
             self.send_header("Content-Length", str(len(body)))

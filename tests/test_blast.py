@@ -30,12 +30,12 @@ CLUSTER = Cluster(kubeconfig="/k", context="c", uid="u")
 HELPERS = Post(cluster=CLUSTER, image="squall:1", namespace="squall", node="n1", service_account="undoer")
 
 
-def pod(name, *, node="n1", ready=True, platform="pod", workload="deployment/web", **more):
+def pod(name, /, *, node="n1", ready=True, platform="pod", workload="deployment/web", **more):
     target = name.partition(".")[0]
     return Instance(
         target=target, name=name, known_as=f"pod-{name}", platform=platform, ready=ready, container=f"c-{name}",
-        pod=Pod(cluster=CLUSTER, namespace="shop", name=f"pod-{name}", uid=f"uid-{name}", node=node,
-                workload=workload, workload_uid=f"uid-{workload}", **{"replicas": 3} | more),
+        pod=Pod(cluster=CLUSTER, uid=f"uid-{name}", node=node, workload=workload, workload_uid=f"uid-{workload}",
+                **{"namespace": "shop", "name": f"pod-{name}", "replicas": 3} | more),
         post=HELPERS, reverter=msgspec.structs.replace(HELPERS, shape="api", node=""),
         peers=("10.0.0.9",) if platform == "wire" else (), port=80,
     )  # fmt: skip
@@ -99,11 +99,11 @@ def test_a_scaled_workload_leaves_the_pods_of_the_other_workloads_of_its_target(
 
 
 def test_budgets_services_zones_and_neighbours_are_named():
-    pods = frozenset(f"pod-web.{number}" for number in range(3))
+    pods = frozenset(f"uid-web.{number}" for number in range(3))
     around = Surroundings(
-        budgets={"shop": (Budget(name="most", allowed=0, desired=3, healthy=3, pods=pods),)},
-        fronts={"shop": (Front(name="web", pods=pods),)},
-        zones={"n1": "north", "n2": "south"},
+        budgets=(Budget(name="most", allowed=0, desired=3, healthy=3, pods=pods),),
+        fronts=(Front(name="web", pods=pods),),
+        zones={(CLUSTER, "n1"): "north", (CLUSTER, "n2"): "south"},
     )
     lines = said(Kill(), ("web.0",), [*THREE, pod("db.0")], around)
     assert any("budget most would be violated, and this does not ask it" in line for line in lines)
@@ -117,6 +117,29 @@ def test_budgets_services_zones_and_neighbours_are_named():
 def test_a_drained_node_takes_the_pods_of_every_target_with_it():
     lines = said(DrainNode(), ("nodes.0",), [node("nodes.0"), *THREE, pod("db.0")])
     assert lines[:2] == ["a: leaves 1 of 2 ready web (1 were not)", "a: leaves 0 of 1 ready db"]
+
+
+def test_a_node_of_the_same_name_in_another_cluster_is_not_meant():
+    other = msgspec.structs.replace(CLUSTER, context="other")  # the same by its uid, whoever looks
+    same, another = pod("same.0"), pod("eb.0")
+    same = msgspec.structs.replace(same, pod=msgspec.structs.replace(same.pod, cluster=other))
+    there = msgspec.structs.replace(other, uid="v")
+    another = msgspec.structs.replace(another, pod=msgspec.structs.replace(another.pod, cluster=there))
+    assert said(DrainNode(), ("nodes.0",), [node("nodes.0"), same, another]) == [
+        "a: leaves 0 of 1 ready same"
+    ]
+
+
+def test_pods_of_one_name_in_two_namespaces_are_two():
+    twins = [pod("web.0"), pod("eb.0", namespace="other", name="pod-web.0")]
+    around = Surroundings(
+        budgets=tuple(
+            Budget(name=name, allowed=0, desired=1, healthy=1, pods=frozenset([f"uid-{name}.0"]))
+            for name in ("web", "eb")
+        )
+    )
+    lines = said(DrainNode(), ("nodes.0",), [node("nodes.0"), *twins], around)
+    assert [line.partition(" would")[0] for line in lines[2:]] == ["a: budget web", "a: budget eb"]
 
 
 def test_a_node_that_is_emptied_keeps_whom_a_drain_leaves_alone_and_who_tolerates_the_taint():

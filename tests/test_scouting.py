@@ -17,7 +17,7 @@ from runner.planning.plan import work_out
 from runner.planning.scouting import Draft, drafted, left_standing, made_up, scout, with_facts
 from runner.remote.calling import ApiError
 from runner.scenario import Helper
-from tests.cluster_made import node, pod, served, workload
+from tests.cluster_made import budget, endpoints, node, pod, served, workload
 
 HELPER = Helper(image="busybox:local", place=Place(file="environments/x.yaml", line=3))
 BODY = Instance(
@@ -139,3 +139,35 @@ def test_a_drain_is_not_refused_for_pods_that_it_leaves_alone(standing):
     assert not any("leaves" in line for line in lines)
     with pytest.raises(Mistake, match="1 of 2 ready instances of agent would remain"):
         standing(drain.replace("drain", "taint, effect: NoExecute"), targets, "limits: {ready: 2}", c=objects)
+
+
+SET = workload(
+    "StatefulSet",
+    "web",
+    replicas=2,
+    updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+)
+WEB = [pod("web-0", SET, node="n1"), pod("web-1", SET, node="n2")]
+
+
+def test_what_bears_the_same_name_in_two_clusters_is_told_apart(standing):
+    objects = {
+        "one": [*NODES, SET, *WEB, budget("web", allowed=1, healthy=2), endpoints("web", *WEB)],
+        "two": [*NODES, SET, *WEB, budget("web", allowed=0, healthy=2), endpoints("web", *WEB)],
+    }
+    which = "namespace: shop, workload: statefulset/web"
+    targets = {"web": ("one", which), "eb": ("two", which), "nodes": ("one", "nodes: '*'")}
+    kill = "%s: {kind: kill, target: %s, pick: 1, for: 2s}"
+    lines = standing(f"{kill % ('a', 'web')}\n  {kill % ('b', 'eb')}", targets, **objects)
+    zone = "zone north keeps 0 of 1 of the targets' pods"
+    assert lines == [
+        "a: leaves 1 of 2 ready web",
+        "a: service web keeps 1 of 2 ready endpoints",
+        f"a: {zone}",
+        "b: leaves 1 of 2 ready eb",
+        "b: budget web would be violated, and this does not ask it: 2 of 2 healthy pods have to stay, 0 may go, 1 would be hit",
+        "b: service web keeps 1 of 2 ready endpoints",
+        f"b: {zone}",
+    ]
+    drain = "a: {kind: drain, target: nodes, pick: [nodes.0], for: 2s}"
+    assert not any("eb" in line.split() for line in standing(drain, targets, **objects))

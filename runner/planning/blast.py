@@ -11,6 +11,7 @@ from runner.faults.kill import Kill
 from runner.faults.nodes import DrainNode, Taint
 from runner.faults.record import Fault, Instance, Pod
 from runner.faults.workloads import Scale
+from runner.places import Cluster
 
 Instances = Mapping[str, tuple[str, ...]]  # target -> names of its instances
 Bodies = Mapping[str, Instance]  # instance name -> who it is, where that is known before the run
@@ -25,22 +26,22 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     allowed: int
     desired: int
     healthy: int
-    pods: frozenset[str]  # names
+    pods: frozenset[str]  # uids
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """A service and the pods that are ready behind it."""
 
     name: str
-    pods: frozenset[str]
+    pods: frozenset[str]  # uids
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands around the pods of a run: by namespace its budgets and services, and the zones of nodes."""
+    """What stands around the pods of a run: budgets and services, and the zones of nodes."""
 
-    budgets: dict[str, tuple[Budget, ...]] = {}
-    fronts: dict[str, tuple[Front, ...]] = {}
-    zones: dict[str, str] = {}  # node -> zone
+    budgets: tuple[Budget, ...] = ()
+    fronts: tuple[Front, ...] = ()
+    zones: dict[tuple[Cluster, str], str] = {}  # of a node
 
 
 def identity(name: str, bodies: Bodies) -> str:
@@ -58,13 +59,19 @@ def struck(fault: Fault, names: Iterable[str], bodies: Bodies) -> frozenset[str]
     names = [name for name in names if name not in bodies or bodies[name].platform != "wire"]
     hit = {identity(name, bodies) for name in names}
     if empties(fault):
-        nodes = {pod.node for name in names if name in bodies and (pod := bodies[name].pod)}
+        nodes = [pod for name in names if name in bodies and (pod := bodies[name].pod)]
         hit |= {
             identity(name, bodies)
             for name, body in bodies.items()
-            if body.pod and body.pod.node in nodes and _driven_off(fault, body.pod)
+            if (pod := body.pod)
+            and any(_on_one_node(pod, node) for node in nodes)
+            and _driven_off(fault, pod)
         }
     return frozenset(hit)
+
+
+def _on_one_node(one: Pod, other: Pod) -> bool:
+    return one.node == other.node and not one.cluster.differs(other.cluster)
 
 
 def _driven_off(fault: Fault, pod: Pod) -> bool:
@@ -140,7 +147,7 @@ def leaves(
         left = remains(ready, [(fault, known)], bodies)
         not_ready = f" ({len(everyone) - len(ready)} were not)" if len(ready) < len(everyone) else ""
         yield f"{name}: leaves {left} of {len(ready)} ready {target}{not_ready}{_by_whom(fault, known, bodies)}"
-    pods = [bodies[each] for each in known if bodies[each].pod is not None]
+    pods = [pod for each in known if (pod := bodies[each].pod) is not None]
     yield from (f"{name}: {line}" for line in _in_cluster(fault, pods, hit, bodies, around))
 
 
@@ -156,28 +163,23 @@ def _so(fault: Fault, pod: Pod) -> str:
 
 
 def _in_cluster(
-    fault: Fault, pods: list[Instance], hit: frozenset[str], bodies: Bodies, around: Surroundings
+    fault: Fault, pods: list[Pod], hit: frozenset[str], bodies: Bodies, around: Surroundings
 ) -> Iterator[str]:
-    gone = {
-        body.pod.name: body.pod.namespace
-        for body in bodies.values()
-        if body.pod is not None and body.pod.uid in hit and not fault.of_workload
-    }
-    for namespace in sorted(set(gone.values())):
-        names = frozenset(name for name, where in gone.items() if where == namespace)
-        yield from _budgets(fault, names, around.budgets.get(namespace, ()))
-        for front in around.fronts.get(namespace, ()):
-            if front.pods & names:
-                yield f"service {front.name} keeps {len(front.pods - names)} of {len(front.pods)} ready endpoints"
-    nodes = sorted({body.pod.node for body in pods if body.pod is not None and body.pod.node})
-    yield from _zones(nodes, bodies, hit, around)
-    yield from _neighbours(nodes, bodies, hit)
+    """What is said of *pods*, which are those of one target and so of one cluster."""
+    if not fault.of_workload:
+        yield from _budgets(fault, hit, around.budgets)
+        for front in around.fronts:
+            if front.pods & hit:
+                yield f"service {front.name} keeps {len(front.pods - hit)} of {len(front.pods)} ready endpoints"
+    nodes = {pod.node: pod for pod in sorted(pods, key=lambda pod: pod.node) if pod.node}
+    yield from _zones(nodes.values(), bodies, hit, around)
+    yield from _neighbours(nodes.values(), bodies, hit)
 
 
-def _budgets(fault: Fault, names: frozenset[str], budgets: tuple[Budget, ...]) -> Iterator[str]:
+def _budgets(fault: Fault, hit: frozenset[str], budgets: tuple[Budget, ...]) -> Iterator[str]:
     asks = isinstance(fault, DrainNode) or (isinstance(fault, Kill) and fault.how == "evict")
     for budget in budgets:
-        count = len(budget.pods & names)
+        count = len(budget.pods & hit)
         if not count or count <= budget.allowed:
             continue
         now = f"{budget.desired} of {budget.healthy} healthy pods have to stay, {budget.allowed} may go"
@@ -187,24 +189,32 @@ def _budgets(fault: Fault, names: frozenset[str], budgets: tuple[Budget, ...]) -
             yield f"budget {budget.name} would be violated, and this does not ask it: {now}, {count} would be hit"
 
 
-def _zones(nodes: list[str], bodies: Bodies, hit: frozenset[str], around: Surroundings) -> Iterator[str]:
-    for zone in sorted({around.zones[node] for node in nodes if node in around.zones}):
+def _zones(nodes: Iterable[Pod], bodies: Bodies, hit: frozenset[str], around: Surroundings) -> Iterator[str]:
+    hurt = {zone: node for node in nodes if (zone := _zone(node, around))}
+    for zone, node in sorted(hurt.items()):
         there = {
-            identity(name, bodies)
-            for name, body in bodies.items()
-            if body.pod is not None and body.pod.uid and around.zones.get(body.pod.node) == zone
+            pod.uid
+            for body in bodies.values()
+            if (pod := body.pod)
+            and pod.uid
+            and _zone(pod, around) == zone
+            and not pod.cluster.differs(node.cluster)
         }
         if there:
             yield f"zone {zone} keeps {len(there - hit)} of {len(there)} of the targets' pods"
 
 
-def _neighbours(nodes: list[str], bodies: Bodies, hit: frozenset[str]) -> Iterator[str]:
+def _zone(pod: Pod, around: Surroundings) -> str:
+    return around.zones.get((pod.cluster, pod.node), "")
+
+
+def _neighbours(nodes: Iterable[Pod], bodies: Bodies, hit: frozenset[str]) -> Iterator[str]:
     for node in nodes:
         others: dict[str, str] = {}  # the first name of a pod that is a target's twice
         for name, body in bodies.items():
-            if body.platform == "pod" and body.pod is not None and body.pod.node == node:
+            if body.platform == "pod" and body.pod is not None and _on_one_node(body.pod, node):
                 others.setdefault(identity(name, bodies), f"{name} ({body.known_as})")
         beside = sorted(text for whom, text in others.items() if whom not in hit)
         if beside:
             more = f" and {len(beside) - _NAMED} more" if len(beside) > _NAMED else ""
-            yield f"on node {node} beside: {', '.join(beside[:_NAMED])}{more}"
+            yield f"on node {node.node} beside: {', '.join(beside[:_NAMED])}{more}"

@@ -20,15 +20,13 @@ _POLICIES = ("v1", "v1beta1")  # clusters before 1.21 have the second only
 def survey(bodies: Iterable[Instance], warnings: list[str]) -> Surroundings:
     """Read it for the namespaces and nodes of *bodies*; what may not be read is said in *warnings*."""
     pods = [body.pod for body in bodies if body.pod is not None]
-    spaces = dict.fromkeys((pod.cluster, pod.namespace) for pod in pods if pod.namespace)
+    spaces = {(pod.cluster.uid or pod.cluster, pod.namespace): pod for pod in pods if pod.namespace}.values()
     nodes = dict.fromkeys((pod.cluster, pod.node) for pod in pods if pod.node)
-    budgets: dict[str, tuple[Budget, ...]] = {}
-    fronts: dict[str, tuple[Front, ...]] = {}
-    for cluster, space in spaces:
-        budgets[space] = (*budgets.get(space, ()), *_budgets(cluster, space, warnings))
-        fronts[space] = (*fronts.get(space, ()), *_fronts(cluster, space, warnings))
-    zones = {node: zone for cluster, node in nodes if (zone := _zone(cluster, node))}
-    return Surroundings(budgets=budgets, fronts=fronts, zones=zones)
+    return Surroundings(
+        budgets=tuple(one for pod in spaces for one in _budgets(pod.cluster, pod.namespace, warnings)),
+        fronts=tuple(one for pod in spaces for one in _fronts(pod.cluster, pod.namespace, warnings)),
+        zones={(cluster, node): zone for cluster, node in nodes if (zone := _zone(cluster, node))},
+    )
 
 
 def _budgets(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Budget]:
@@ -57,7 +55,7 @@ def _budget(cluster: Cluster, namespace: str, one: dict[str, Any]) -> Budget:
         allowed=status.get("disruptionsAllowed", 0),
         desired=status.get("desiredHealthy", 0),
         healthy=status.get("currentHealthy", 0),
-        pods=frozenset(pod["metadata"]["name"] for pod in pods),
+        pods=frozenset(pod["metadata"]["uid"] for pod in pods),
     )
 
 
@@ -70,11 +68,11 @@ def _fronts(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Front
         warnings.append(f"the endpoints of namespace {namespace} may not be read")
         return []
     return [
-        Front(name=one["metadata"]["name"], pods=names)
+        Front(name=one["metadata"]["name"], pods=uids)
         for one in found
         if (
-            names := frozenset(
-                address["targetRef"]["name"]
+            uids := frozenset(
+                address["targetRef"]["uid"]
                 for subset in one.get("subsets") or ()
                 for address in subset.get("addresses") or ()
                 if (address.get("targetRef") or {}).get("kind") == "Pod"

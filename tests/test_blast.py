@@ -221,6 +221,7 @@ def test_the_real_names_are_in_the_plan_and_in_what_it_prints(plan):
     [
         ("a: {kind: kill, target: web, pick: [web.0]}", "limits: {ready: 2}", "1 of 2 ready instances of web would remain"),
         ("a: {kind: kill, target: web, pick: [web.0, web.1]}", "limits: {pick: 50%}", "2 of 2 ready is 100%"),
+        ("a: {kind: drain, target: nodes, for: 2s}", "limits: {pick: 40%}", "1 of 2 ready web is 50%; here allows 40%"),
         ("a: {kind: scale, target: web, replicas: 0, for: 2s}", "limits: {pick: 50%}", "2 of 2 ready is 100%"),
         ("a: {kind: scale, target: web, replicas: 1, for: 2s}", "limits: {ready: 2}", "1 of 2 ready instances of web"),
         ("a: {kind: drain, target: nodes, for: 2s}", "limits: {ready: 2}", "1 of 2 ready instances of web would remain"),

@@ -14,7 +14,7 @@ from runner.places import Cluster, Engine, Post
 from runner.planning import clearance, scouting
 from runner.planning.permissions import Right
 from runner.planning.plan import work_out
-from runner.planning.scouting import Draft, drafted, left_standing, made_up, scout, with_facts
+from runner.planning.scouting import Draft, left_standing, made_up, scout, with_facts
 from runner.remote.calling import ApiError
 from runner.scenario import Helper
 from tests.cluster_made import budget, endpoints, node, pod, served, workload
@@ -113,7 +113,7 @@ def standing(tmp_path):
             names = {target: tuple(one.name for one in ones) for target, ones in found.instances.items()}
             bodies = {one.name: one for ones in found.instances.values() for one in ones}
             plan = work_out(scenario, found.environment, names, run="r", bodies=bodies)
-            lines, warnings = left_standing(plan, drafted(plan, found.instances), found.instances)
+            lines, warnings = left_standing(plan, found.instances)
             assert not warnings
             return lines
 
@@ -171,3 +171,28 @@ def test_what_bears_the_same_name_in_two_clusters_is_told_apart(standing):
     ]
     drain = "a: {kind: drain, target: nodes, pick: [nodes.0], for: 2s}"
     assert not any("eb" in line.split() for line in standing(drain, targets, **objects))
+
+
+def test_a_drain_shows_the_budgets_and_services_of_the_pods_that_it_empties_the_node_of(standing):
+    twin = workload("StatefulSet", "web", space="other", replicas=1, updateStrategy={"type": "RollingUpdate"})
+    theirs = [
+        pod("web-0", twin, node="n1", space="other"),
+        budget("web", allowed=0, healthy=1, space="other"),
+    ]
+    ours = [SET, *WEB, budget("web", allowed=0, healthy=2), endpoints("web", *WEB)]
+    targets = {
+        "web": ("c", "namespace: shop, workload: statefulset/web"),
+        "eb": ("c", "namespace: other, workload: statefulset/web"),
+        "nodes": ("c", "nodes: '*'"),
+    }
+    drain = "a: {kind: drain, target: nodes, pick: [nodes.0], for: 2s}"
+    assert standing(drain, targets, c=[*NODES, *ours, twin, *theirs]) == [
+        "a: leaves 1 of 2 ready web",
+        "a: leaves 0 of 1 ready eb",
+        "a: budget web would refuse evictions: 2 of 2 healthy pods have to stay, 0 may go, 1 would",
+        "a: budget web would refuse evictions: 1 of 1 healthy pods have to stay, 0 may go, 1 would",
+        "a: service web keeps 1 of 2 ready endpoints",
+        "a: zone north keeps 0 of 2 of the targets' pods",
+    ]
+    with pytest.raises(Mistake, match="1 of 2 web is 50%; here allows 40%"):
+        standing(drain, targets, "limits: {pick: 40%}", c=[*NODES, *ours, twin, *theirs])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runner.errors import Mistake
 from runner.plan_record import Window
-from runner.planning.blast import Bodies, Hurt, Instances, remains, touched
+from runner.planning.blast import Bodies, Hurt, Instances, empties, remains, touched
 from runner.scenario import Environment, FaultUse, Scenario, TargetSpec
 
 
@@ -37,7 +37,7 @@ def refuse_beyond_limits(
                 f" {environment.name} allows {most} at once",
             )
         if not _is_way(environment.targets[use.target]):
-            _refuse_too_many(use, window, environment, instances[use.target], bodies)
+            _refuse_too_many(use, window, environment, instances, bodies)
             hurts = [(uses[one.fault].fault, one.instances) for one in together]
             _refuse_too_few(use, window, environment, instances, bodies, together=hurts)
 
@@ -48,24 +48,44 @@ def _is_way(spec: TargetSpec) -> bool:
 
 
 def _refuse_too_many(
-    use: FaultUse, window: Window, environment: Environment, everyone: tuple[str, ...], bodies: Bodies
+    use: FaultUse, window: Window, environment: Environment, instances: Instances, bodies: Bodies
 ) -> None:
-    """Keep the share of a target's ready instances that one fault hurts within the limit."""
-    most, ready = environment.limits.pick, _ready(everyone, bodies)
-    if most is None or len(everyone) == 1:
+    """Keep the share of ready instances that one fault hurts within the limit: of its target, and of whom it drives off a node."""
+    most = environment.limits.pick
+    if most is None:
         return
-    hurt = len(window.instances)
-    if use.fault.of_workload:
-        hurt = len(ready) - remains(ready, [(use.fault, window.instances)], bodies)
-    share = hurt / max(1, len(ready))
-    if share > most + 1e-9:
-        of = f"{len(ready)} ready" if len(ready) < len(everyone) else f"{len(ready)}"
-        raise Mistake(
-            use.place,
-            f"faults.{use.name}.pick",
-            f"{hurt} of {of} is {share:.0%}; {environment.name} allows {most:.0%}"
-            f" of a target: pick fewer, or change limits.pick in {environment.path}",
-        )
+    for target in (
+        _reached(use, window, environment, instances, bodies) if empties(use.fault) else [use.target]
+    ):
+        everyone = instances[target]
+        if len(everyone) == 1:
+            continue
+        ready = _ready(everyone, bodies)
+        hurt = len(window.instances)
+        if use.fault.of_workload or target != use.target:
+            hurt = len(ready) - remains(ready, [(use.fault, window.instances)], bodies)
+        share = hurt / max(1, len(ready))
+        if share > most + 1e-9:
+            of = f"{len(ready)} ready" if len(ready) < len(everyone) else f"{len(ready)}"
+            whose = f" {target}" if target != use.target else ""
+            raise Mistake(
+                use.place,
+                f"faults.{use.name}.pick",
+                f"{hurt} of {of}{whose} is {share:.0%}; {environment.name} allows {most:.0%}"
+                f" of a target: pick fewer, or change limits.pick in {environment.path}",
+            )
+
+
+def _reached(
+    use: FaultUse, window: Window, environment: Environment, instances: Instances, bodies: Bodies
+) -> list[str]:
+    """The targets of whom a fault touches anybody; no ways."""
+    own = touched(use.fault, window.instances, bodies)
+    return [
+        target
+        for target, everyone in instances.items()
+        if not _is_way(environment.targets[target]) and not own.isdisjoint(everyone)
+    ]
 
 
 def _refuse_too_few(
@@ -81,11 +101,8 @@ def _refuse_too_few(
     least = environment.limits.ready
     if least is None:
         return
-    own = touched(use.fault, window.instances, bodies)
-    for target, everyone in instances.items():
-        if _is_way(environment.targets[target]) or own.isdisjoint(everyone):
-            continue
-        ready = _ready(everyone, bodies)
+    for target in _reached(use, window, environment, instances, bodies):
+        ready = _ready(instances[target], bodies)
         left = remains(ready, together, bodies)
         if left < least:
             raise Mistake(

@@ -79,7 +79,7 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
     if not calm:
         refuse_without_end(drafts)
     clearance = cleared(scenario, drafts, scouted.instances)
-    standing, unread = left_standing(plan, drafts, scouted.instances)
+    standing, unread = left_standing(plan, scouted.instances)
     lineup = Lineup(processes, with_facts(drafts, scouted.instances, environment.helper))
     plan = msgspec.structs.replace(
         plan,

@@ -154,12 +154,12 @@ def cleared(scenario: Scenario, drafts: list[Draft], instances: Found) -> Cleara
     return ask(needs, engines, clusters, reads)
 
 
-def left_standing(plan: Plan, drafts: list[Draft], instances: Found) -> tuple[list[str], list[str]]:
+def left_standing(plan: Plan, instances: Found) -> tuple[list[str], list[str]]:
     """Say in lines what each fault would leave standing; and what of that could not be read."""
     bodies = {one.name: one for found in instances.values() for one in found}
     warnings: list[str] = []
     try:
-        around = survey((draft.body for draft in drafts), warnings)
+        around = survey((bodies[name] for name in plan.touches if name in bodies), warnings)
     except OperationFailed as error:
         around = Surroundings()
         warnings.append(f"what stands around the targets could not be read: {error}")

@@ -196,3 +196,10 @@ def test_a_drain_shows_the_budgets_and_services_of_the_pods_that_it_empties_the_
     ]
     with pytest.raises(Mistake, match="1 of 2 web is 50%; here allows 40%"):
         standing(drain, targets, "limits: {pick: 40%}", c=[*NODES, *ours, twin, *theirs])
+
+
+def test_a_zone_keeps_the_pods_on_its_nodes_that_are_not_hurt_too(standing):
+    nodes = [node("n1", zone="north"), node("n2", zone="north")]
+    kill = "a: {kind: kill, target: web, pick: [web.0], for: 2s}"
+    lines = standing(kill, {"web": ("c", "namespace: shop, selector: app=web")}, c=[*nodes, SET, *WEB])
+    assert "a: zone north keeps 1 of 2 of the targets' pods" in lines

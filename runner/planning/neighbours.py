@@ -17,11 +17,12 @@ _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone
 _POLICIES = ("v1", "v1beta1")  # clusters before 1.21 have the second only
 
 
-def survey(bodies: Iterable[Instance], warnings: list[str]) -> Surroundings:
-    """Read it for the namespaces and nodes of *bodies*; what may not be read is said in *warnings*."""
-    pods = [body.pod for body in bodies if body.pod is not None]
+def survey(touched: Iterable[Instance], everyone: Iterable[Instance], warnings: list[str]) -> Surroundings:
+    """Read budgets and services where those *touched* are, zones where *everyone* is; what may not be read: *warnings*."""
+    pods = [body.pod for body in touched if body.pod is not None]
     spaces = {(pod.cluster.uid or pod.cluster, pod.namespace): pod for pod in pods if pod.namespace}.values()
-    nodes = dict.fromkeys((pod.cluster, pod.node) for pod in pods if pod.node)
+    others = [body.pod for body in everyone if body.pod is not None and body.pod.uid]
+    nodes = dict.fromkeys((pod.cluster, pod.node) for pod in (*pods, *others) if pod.node)
     return Surroundings(
         budgets=tuple(one for pod in spaces for one in _budgets(pod.cluster, pod.namespace, warnings)),
         fronts=tuple(one for pod in spaces for one in _fronts(pod.cluster, pod.namespace, warnings)),

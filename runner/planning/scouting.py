@@ -159,7 +159,7 @@ def left_standing(plan: Plan, instances: Found) -> tuple[list[str], list[str]]:
     bodies = {one.name: one for found in instances.values() for one in found}
     warnings: list[str] = []
     try:
-        around = survey((bodies[name] for name in plan.touches if name in bodies), warnings)
+        around = survey((bodies[name] for name in plan.touches if name in bodies), bodies.values(), warnings)
     except OperationFailed as error:
         around = Surroundings()
         warnings.append(f"what stands around the targets could not be read: {error}")

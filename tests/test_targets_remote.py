@@ -76,7 +76,9 @@ def test_a_load_is_not_sent_to_a_target_that_is_not_there(engine, tmp_path):
     scenario.write_text(text)
     [ready] = prepare(scenario, environment=str(tmp_path / "here.yaml"), settings={})
     assert len([one for one in ready.plan.warnings if "(not used by this scenario)" in one]) == 2
-    scenario.write_text(text + "load: {locustfile: shoppers.py, target: shop, stages: [{for: 2s, users: 1}]}\n")
+    scenario.write_text(
+        text + "load: {locustfile: shoppers.py, target: shop, stages: [{for: 2s, users: 1}]}\n"
+    )
     with pytest.raises(Refused, match="no container is called squall-test-nobody"):
         prepare(scenario, environment=str(tmp_path / "here.yaml"), settings={})
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from runner.operations import dns as responder
+from runner.operations.nft import OwnedTable
 from runner.operations.record import CheckTable, Serve, TableGone
 from runner.operations.serving import mark_of
 from tests.link_parts import until
-from tests.network_parts import OURS4, THEIRS4, THEIRS6, Here, bound_to, cable, serving
+from tests.network_parts import OURS4, OURS6, THEIRS4, THEIRS6, Here, bound_to, cable, serving
 
 DNS, HTTP = "squall_dns", "squall_http_8080"
 
@@ -29,7 +30,7 @@ DNS, HTTP = "squall_dns", "squall_http_8080"
 def module_wire():
     with cable() as joined, contextlib.ExitStack() as stack:
         names(joined.theirs, stack)
-        joined.cut = web(joined.ours, stack)
+        joined.asked, joined.cut = web(joined.ours, stack)
         joined.here = Here(joined.ours)
         stack.callback(joined.here.close)
         yield joined
@@ -192,6 +193,18 @@ def test_a_killed_responder_leaves_names_as_they_are(wire):
     assert look_up(wire.ours, "db.shop.test") == "192.0.2.7"
 
 
+def test_who_waits_for_an_answer_over_tcp_when_the_fault_ends_learns_of_it_at_once(wire):
+    question = asking("db.shop.test")
+    wire.here.do(dns("timeout"))
+    with wire.ours.entered():
+        asked = socket.create_connection((THEIRS4, 53), timeout=4)
+    with asked:
+        asked.sendall(struct.pack("!H", len(question)) + question)
+        until(lambda: "answered 1" in wire.here.do(CheckTable(table=DNS)).evidence)
+        wire.here.release()
+        assert asked.recv(512) == b""
+
+
 @pytest.mark.long
 def test_a_stopped_responder_lets_names_pass_after_a_while(wire):
     holder = wire.holder()
@@ -211,18 +224,19 @@ def test_an_answer_that_is_none_is_refused(wire):
 
 
 def web(room, stack):
-    """A web server with keep-alive: it answers with method and path, and reads bodies. Returns those that broke off.
+    """A web server with keep-alive: it answers with method and path, and reads bodies. Returns what came, and what broke off.
 
     It breaks off itself where the path has `broken` in it, and hangs up after its answer where that has `last`.
     """
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    cut = []
+    came, cut = [], []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self):
+            came.append(self.path)
             size = int(self.headers.get("Content-Length", 0))
             body = self.rfile.read(size)
             if len(body) < size:
@@ -265,7 +279,7 @@ def web(room, stack):
         server = stack.enter_context(Server(("::", 8080), Handler))
     stack.callback(server.shutdown)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return cut
+    return came, cut
 
 
 class Browser:
@@ -448,6 +462,64 @@ def test_a_killed_proxy_leaves_the_port_to_its_program(wire, browse):
     holder.signal(signal.SIGKILL)
     assert wire.here.do(TableGone(table=HTTP)).ok
     assert browse("/")[0] == 200
+
+
+def asked(room, path="/", host=OURS4):
+    """A connection on which something was asked: its answer is not read yet."""
+    with room.entered():
+        peer = socket.create_connection((host, 8080), timeout=8)
+    peer.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
+    return peer
+
+
+def ending(peer):
+    """What a client that waits is told: the end, or nothing in its patience."""
+    try:
+        return "end" if peer.recv(4096) == b"" else "answer"
+    except ConnectionResetError:
+        return "end"
+    except TimeoutError:
+        return "nothing"
+
+
+def harmed(wire, count):
+    return f"{count} requests" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+@pytest.mark.parametrize("host", [OURS4, OURS6])
+def test_who_waits_when_the_fault_ends_learns_of_it_at_once(wire, host):
+    threads = threading.active_count()
+    wire.here.do(http(delay=30))
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(asked(wire.theirs, "/late", host)) for _ in range(5)]
+        until(lambda: harmed(wire, 5))
+        wire.here.release()
+        assert [ending(peer) for peer in waiting] == ["end"] * 5
+    until(lambda: threading.active_count() <= threads)  # nobody waits on to ask the program after all
+    assert "/late" not in wire.asked
+
+
+def test_who_waits_for_a_proxy_that_is_killed_learns_of_it_at_once(wire):
+    holder = wire.holder()
+    holder.do(http(delay=30))
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(asked(wire.theirs)) for _ in range(5)]
+        until(lambda: "5 requests" in holder.do(CheckTable(table=HTTP))[0].evidence)
+        holder.signal(signal.SIGKILL)
+        assert [ending(peer) for peer in waiting] == ["end"] * 5
+
+
+def test_who_comes_while_the_fault_ends_is_answered_by_the_program(wire, browse, monkeypatch):
+    came, release = [], OwnedTable.release
+
+    def release_after_one_came(table):
+        came.append(browse("/fresh"))
+        release(table)
+
+    monkeypatch.setattr(OwnedTable, "release", release_after_one_came)
+    wire.here.do(http(status=503))
+    wire.here.release()
+    assert [each[:2] for each in came] == [(200, "GET /fresh 0")]
 
 
 def speak_strangely(room):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from runner import clock
 from runner.errors import OperationFailed
 from runner.operations import conntrack
+from runner.operations.connections import Connections
 
 ANSWERS = {"nxdomain": 3, "servfail": 2}
 _TCP, _UDP = 6, 17
@@ -44,6 +45,7 @@ class DnsResponder:
         self._address = None if answer in (*ANSWERS, "timeout") else _address(answer)
         self._harmed = self._passed = self._unanswered = self._turned_away = 0
         self._waiting: dict[socket.socket, _Waiting] = {}
+        self._connections = Connections()
         self._selector = selectors.DefaultSelector()
         self._open = contextlib.ExitStack()
         self._woken, self._wake = (self._open.enter_context(each) for each in socket.socketpair())
@@ -71,6 +73,10 @@ class DnsResponder:
                 with contextlib.suppress(OSError):  # one that asks, or is asked, is gone: the others are not
                     self._serve(key.fileobj)
             self._give_up()
+
+    def hang_up(self) -> None:
+        """End every connection; datagrams are answered until `close`."""
+        self._connections.end()
 
     def close(self) -> None:
         """Answer nobody any more."""
@@ -166,24 +172,22 @@ class DnsResponder:
     def _converse(self, peer: socket.socket, client: Address) -> None:
         """Answer what is asked over one connection."""
         upstream: socket.socket | None = None
-        with contextlib.suppress(OSError, struct.error), peer:
+        with contextlib.suppress(OSError, struct.error), contextlib.ExitStack() as stack:
+            stack.enter_context(self._connections.kept(peer))
             peer.settimeout(_PATIENCE)
-            try:
-                while question := _read_message(peer):
-                    answer = self.reply(question)
-                    if answer is None:
-                        self._passed += 1
-                        if upstream is None:
-                            server = self._server(_TCP, peer, client)
-                            upstream = self._marked(server, socket.SOCK_STREAM)
-                            upstream.connect(server)
-                        upstream.sendall(struct.pack("!H", len(question)) + question)
-                        answer = _read_message(upstream)
-                    if answer:
-                        peer.sendall(struct.pack("!H", len(answer)) + answer)
-            finally:
-                if upstream is not None:
-                    upstream.close()
+            while question := _read_message(peer):
+                answer = self.reply(question)
+                if answer is None:
+                    self._passed += 1
+                    if upstream is None:
+                        server = self._server(_TCP, peer, client)
+                        upstream = self._marked(server, socket.SOCK_STREAM)
+                        stack.enter_context(self._connections.kept(upstream))
+                        upstream.connect(server)
+                    upstream.sendall(struct.pack("!H", len(question)) + question)
+                    answer = _read_message(upstream)
+                if answer:
+                    peer.sendall(struct.pack("!H", len(answer)) + answer)
 
     def _server(self, protocol: int, ours: socket.socket, client: Address) -> Address:
         """The server that was asked, as the kernel remembers it; else that of /etc/resolv.conf."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from runner.errors import OperationFailed
+from runner.operations.connections import Connections
 from runner.operations.http_message import Body, Head, carry, read_head
 
 _PATIENCE = 60.0  # seconds of silence after which a connection is given up
@@ -50,8 +51,8 @@ class HttpProxy:
             self.wrong = msgspec.json.decode(answer, type=Wrong)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise OperationFailed(f"what is to be done to requests cannot be read: {error}") from None
-        self._counts, self._lock, self._closed = _Counts(), threading.Lock(), threading.Event()
-        self._peers: set[socket.socket] = set()
+        self._counts, self._lock = _Counts(), threading.Lock()
+        self._connections = Connections()
         self._chance = random.Random()  # noqa: S311 - which requests are hit is no secret
         six = socket.has_dualstack_ipv6()
         self._listener = socket.create_server(
@@ -76,32 +77,28 @@ class HttpProxy:
 
     def run(self) -> None:
         """Serve until it is closed: where too many are served already, the next ones wait."""
-        while not self._closed.is_set():
+        while not self._connections.ended.is_set():
             try:
                 peer, _ = self._listener.accept()
                 threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
             except (OSError, RuntimeError):  # RuntimeError: no thread can be started
-                self._closed.wait(_AGAIN)
+                self._connections.ended.wait(_AGAIN)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """End every connection that goes through here; those after them go directly."""
-        self._closed.set()
+        self._connections.end()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with self._lock:
-            peers = tuple(self._peers)
-        for peer in peers:
-            with contextlib.suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Have nothing more to end."""
 
     def _serve(self, peer: socket.socket) -> None:
-        with contextlib.suppress(OSError), peer, contextlib.ExitStack() as stack:
-            with self._lock:
-                self._peers.add(peer)
-            stack.callback(self._peers.discard, peer)
+        kept = self._connections.kept
+        with contextlib.suppress(OSError), kept(peer), contextlib.ExitStack() as stack:
             peer.settimeout(_PATIENCE)
-            upstream = stack.enter_context(socket.socket(_family(peer), socket.SOCK_STREAM))
+            upstream = stack.enter_context(kept(socket.socket(_family(peer), socket.SOCK_STREAM)))
             upstream.settimeout(_PATIENCE)
             upstream.connect(_meant(peer))
             for each in (peer, upstream):
@@ -123,7 +120,8 @@ class HttpProxy:
         wrong = self.wrong
         if self._is_meant(request):
             self._count(harmed=1)
-            threading.Event().wait(wrong.delay)
+            if self._connections.ended.wait(wrong.delay):
+                return False
             if wrong.abort:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return False

@@ -17,6 +17,7 @@ from runner.operations.record import Reading
 RENEWALS = 4  # in each lifetime: three may come to nothing
 _PATIENCE = 10.0  # seconds until a table that was asked for must be seen, and until one must be gone
 _STEP = 0.005
+_LAPSE = 0.1  # seconds that an undo waits at most for a table to do nothing any more
 _ALIVE = re.compile(rf"set {ALIVE} {{[^}}]*elements = {{")
 _COUNTER = re.compile(r"counter packets (\d+)")
 _held: dict[str, OwnedTable] = {}  # the tables of this process
@@ -70,6 +71,18 @@ class OwnedTable:
         self._say(renewal(self.name, self._timeout))
         self._renewed = clock.now()
         return self._timeout / RENEWALS
+
+    def lapse(self) -> None:
+        """Let the table do nothing more, but stay: connections that it redirected are still translated.
+
+        Where nft does not say in time that it is so, that is not waited for: `release` comes next.
+        """
+        said = select.poll()
+        said.register(self._complaints, select.POLLIN)
+        with contextlib.suppress(OperationFailed):
+            self._say(f"flush set inet {self.name} {ALIVE}")
+            self._say("?")  # nft complains of it once it is done with the line before
+            said.poll(_LAPSE * 1000)
 
     def release(self) -> None:
         """End the owner: the kernel takes the table away. Safe to repeat."""

@@ -36,8 +36,11 @@ class Responder(Protocol):
     def run(self) -> None:
         """Answer until it is closed."""
 
+    def hang_up(self) -> None:
+        """End every connection that came here, and take none any more."""
+
     def close(self) -> None:
-        """Answer nobody any more."""
+        """Answer nobody any more, after `hang_up`."""
 
 
 class Served:
@@ -79,10 +82,14 @@ class Served:
         return self._table.tick() if self._table else math.inf
 
     def release(self) -> None:
-        """Lead nobody here any more, then forget who was, then end."""
+        """Lead nobody here any more, hang up on who was, which the kernel still translates, forget them, then end."""
         _served.pop(self._name, None)
-        if self._table:
-            self._table.release()
+        table, self._table = self._table, None
+        if table:
+            table.lapse()
+        self._responder.hang_up()
+        if table:
+            table.release()
         with contextlib.suppress(OSError):  # TableGone tries again, and says so
             forget(self._name)
         self._responder.close()

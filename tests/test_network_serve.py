@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -419,6 +420,49 @@ def test_a_program_that_speaks_first_is_heard(wire):
             peer.sendall(b"MAIL\r\n")
             assert peer.recv(64) == b"MAIL\r\n"
     assert "1 connections spoke no HTTP/1" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+def impatient(bound, *, times=100):
+    """A web server that hangs up, with a word, on whom it has not heard for 0.2 s; gone after so many connections."""
+    with contextlib.suppress(OSError), bound:
+        for _ in range(times):
+            peer, _ = bound.accept()
+            with peer:
+                peer.settimeout(0.2)
+                try:
+                    while peer.recv(4096):
+                        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                except TimeoutError:
+                    peer.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+
+@contextlib.contextmanager
+def delayed(wire, server, delay):
+    """A client's connection to a server whose requests are delayed."""
+    with contextlib.ExitStack() as stack:
+        with wire.ours.entered():
+            listener = socket.create_server(("::", 8081), family=socket.AF_INET6, dualstack_ipv6=True)
+        serving(stack, listener, server)
+        wire.here.do(Serve(table=HTTP, what="http", port=8081, answer=json.dumps({"delay": delay})))
+        with wire.theirs.entered():
+            peer = stack.enter_context(socket.create_connection((OURS4, 8081), timeout=3))
+        yield peer
+
+
+def test_a_program_that_waits_less_long_than_the_delay_answers_all_the_same(wire):
+    with delayed(wire, impatient, 0.5) as peer:
+        for _ in range(3):
+            begun = time.monotonic()
+            peer.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+            assert peer.recv(4096).startswith(b"HTTP/1.1 200")
+            assert time.monotonic() - begun >= 0.5
+    assert "3 requests delayed" in wire.here.do(CheckTable(table=HTTP)).evidence
+
+
+def test_a_program_that_is_gone_after_the_delay_breaks_the_connection(wire):
+    with delayed(wire, functools.partial(impatient, times=1), 0.5) as peer:
+        peer.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert ending(peer) == "end"
 
 
 def test_a_body_that_waits_for_a_go_ahead_is_not_waited_for(wire):

@@ -95,47 +95,57 @@ class HttpProxy:
         """Have nothing more to end."""
 
     def _serve(self, peer: socket.socket) -> None:
-        kept = self._connections.kept
-        with contextlib.suppress(OSError), kept(peer), contextlib.ExitStack() as stack:
+        with (
+            contextlib.suppress(OSError),
+            self._connections.kept(peer),
+            contextlib.ExitStack() as program,
+        ):
             peer.settimeout(_PATIENCE)
-            upstream = stack.enter_context(kept(socket.socket(_family(peer), socket.SOCK_STREAM)))
-            upstream.settimeout(_PATIENCE)
-            upstream.connect(_meant(peer))
-            for each in (peer, upstream):
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while self._exchange(peer, upstream):
-                pass
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            upstream = self._reach(peer, program)
+            while (request := self._hear(peer, upstream)) and self._spares(request, peer):
+                if _has_hung_up(upstream):  # it waits less long for a request than we delayed this one
+                    upstream = self._reach(peer, program)
+                if not _exchange(request, peer, upstream):
+                    return
 
-    def _exchange(self, peer: socket.socket, upstream: socket.socket) -> bool:
-        """Carry one request and its answer; False ends the connection."""
+    def _reach(self, peer: socket.socket, program: contextlib.ExitStack) -> socket.socket:
+        """Connect to the program, instead of what *program* holds."""
+        program.close()
+        new = socket.socket(_family(peer), socket.SOCK_STREAM)
+        upstream = program.enter_context(self._connections.kept(new))
+        upstream.settimeout(_PATIENCE)
+        upstream.connect(_meant(peer))
+        upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return upstream
+
+    def _hear(self, peer: socket.socket, upstream: socket.socket) -> Head | None:
+        """Read the next request. None where there is none to come: what is no HTTP/1 has been carried to its end."""
         if _first(peer, upstream) is upstream:  # it closes what is idle, or is one that speaks first
             self._count(strange=1 if upstream.recv(1, socket.MSG_PEEK) else 0)
-            return _both_ways(peer, upstream, b"")
+            _both_ways(peer, upstream, b"")
+            return None
         request = read_head(peer, b"")
-        if request is None:
-            return False
-        if not request.method:
+        if request and not request.method:
             self._count(strange=1)
-            return _both_ways(peer, upstream, request.raw)
+            _both_ways(peer, upstream, request.raw)
+            return None
+        return request
+
+    def _spares(self, request: Head, peer: socket.socket) -> bool:
+        """Do harm to a request that is meant; tell whether it goes on to the program."""
         wrong = self.wrong
-        if self._is_meant(request):
-            self._count(harmed=1)
-            if self._connections.ended.wait(wrong.delay):
-                return False
-            if wrong.abort:
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                return False
-            if wrong.status:
-                return _answer(peer, request, wrong.status)
-        else:
+        if not self._is_meant(request):
             self._count(passed=1)
-        upstream.sendall(request.raw)
-        if request.expects_go_ahead:
-            return _both_ways(peer, upstream, b"")
-        rest = carry(request.body(), request.rest, peer, upstream)
-        if rest:  # sent ahead of the answer: nobody does that any more; let the two settle it
-            return _both_ways(peer, upstream, rest)
-        return _carry_answer(request, peer, upstream)
+            return True
+        self._count(harmed=1)
+        if self._connections.ended.wait(wrong.delay):
+            return False
+        if wrong.abort:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif wrong.status:
+            _answer(peer, request, wrong.status)
+        return not (wrong.abort or wrong.status)
 
     def _is_meant(self, request: Head) -> bool:
         wrong = self.wrong
@@ -148,6 +158,17 @@ class HttpProxy:
             self._counts.harmed += harmed
             self._counts.passed += passed
             self._counts.strange += strange
+
+
+def _exchange(request: Head, peer: socket.socket, upstream: socket.socket) -> bool:
+    """Carry a request and its answer; tell whether another may follow."""
+    upstream.sendall(request.raw)
+    if request.expects_go_ahead:
+        return _both_ways(peer, upstream, b"")
+    rest = carry(request.body(), request.rest, peer, upstream)
+    if rest:  # sent ahead of the answer: nobody does that any more; let the two settle it
+        return _both_ways(peer, upstream, rest)
+    return _carry_answer(request, peer, upstream)
 
 
 def _carry_answer(request: Head, peer: socket.socket, upstream: socket.socket) -> bool:
@@ -167,14 +188,13 @@ def _carry_answer(request: Head, peer: socket.socket, upstream: socket.socket) -
     return not (body is Body.UNTIL_END or request.closes or answer.closes)
 
 
-def _answer(peer: socket.socket, request: Head, status: int) -> bool:
-    """Answer in the program's place, and end the connection: what it still sends is read by nobody."""
+def _answer(peer: socket.socket, request: Head, status: int) -> None:
+    """Answer in the program's place; the connection ends with it: what it still sends is read by nobody."""
     text = f"squall answers {status}\n".encode()
     head = f"HTTP/1.1 {status} Injected\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
     if not request.expects_go_ahead:  # or nothing of it comes
         carry(request.body(), request.rest, peer, None)
     peer.sendall(head.encode() + (b"" if request.method == "HEAD" else text))
-    return False
 
 
 def _first(peer: socket.socket, upstream: socket.socket) -> socket.socket:
@@ -186,6 +206,12 @@ def _first(peer: socket.socket, upstream: socket.socket) -> socket.socket:
     if not ready:
         raise TimeoutError(f"nobody said anything for {_PATIENCE:g} s")
     return upstream if upstream.fileno() in ready else peer
+
+
+def _has_hung_up(upstream: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(upstream, select.POLLRDHUP)  # heard even where something came before it, as a 408 does
+    return bool(poll.poll(0))
 
 
 def _both_ways(peer: socket.socket, upstream: socket.socket, up: bytes, down: bytes = b"") -> bool:

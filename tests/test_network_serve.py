@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from runner.operations import dns as responder
+from runner.operations import http_proxy
 from runner.operations.nft import OwnedTable
 from runner.operations.record import CheckTable, Serve, TableGone
 from runner.operations.serving import mark_of
@@ -541,6 +542,23 @@ def test_who_waits_when_the_fault_ends_learns_of_it_at_once(wire, host):
         assert [ending(peer) for peer in waiting] == ["end"] * 5
     until(lambda: threading.active_count() <= threads)  # nobody waits on to ask the program after all
     assert "/late" not in wire.asked
+
+
+def test_who_has_only_just_come_when_the_fault_ends_learns_of_it(wire, monkeypatch):
+    taken, go_on, serve = threading.Event(), threading.Event(), http_proxy.HttpProxy._serve
+
+    def serve_late(proxy, peer):
+        taken.set()
+        go_on.wait(20)
+        serve(proxy, peer)
+
+    monkeypatch.setattr(http_proxy.HttpProxy, "_serve", serve_late)
+    wire.here.do(http(status=503))
+    with asked(wire.theirs) as peer:
+        assert taken.wait(8)
+        wire.here.release()
+        assert ending(peer) == "end"
+    go_on.set()
 
 
 def test_who_waits_for_a_proxy_that_is_killed_learns_of_it_at_once(wire):

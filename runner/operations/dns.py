@@ -126,6 +126,7 @@ class DnsResponder:
             self._hand_back(ready)
         elif ready.type == socket.SOCK_STREAM:
             peer, whom = ready.accept()
+            self._connections.keep(peer)
             threading.Thread(target=self._converse, args=(peer, whom[:2]), daemon=True).start()
         else:
             question, client = ready.recvfrom(65535)
@@ -173,7 +174,7 @@ class DnsResponder:
         """Answer what is asked over one connection."""
         upstream: socket.socket | None = None
         with contextlib.suppress(OSError, struct.error), contextlib.ExitStack() as stack:
-            stack.enter_context(self._connections.kept(peer))
+            stack.callback(self._connections.close, peer)
             peer.settimeout(_PATIENCE)
             while question := _read_message(peer):
                 answer = self.reply(question)
@@ -181,8 +182,8 @@ class DnsResponder:
                     self._passed += 1
                     if upstream is None:
                         server = self._server(_TCP, peer, client)
-                        upstream = self._marked(server, socket.SOCK_STREAM)
-                        stack.enter_context(self._connections.kept(upstream))
+                        upstream = self._connections.keep(self._marked(server, socket.SOCK_STREAM))
+                        stack.callback(self._connections.close, upstream)
                         upstream.connect(server)
                     upstream.sendall(struct.pack("!H", len(question)) + question)
                     answer = _read_message(upstream)

@@ -52,7 +52,7 @@ class HttpProxy:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise OperationFailed(f"what is to be done to requests cannot be read: {error}") from None
         self._counts, self._lock = _Counts(), threading.Lock()
-        self._connections = Connections()
+        self._connections, self._ran = Connections(), threading.Event()
         self._chance = random.Random()  # noqa: S311 - which requests are hit is no secret
         six = socket.has_dualstack_ipv6()
         self._listener = socket.create_server(
@@ -79,27 +79,37 @@ class HttpProxy:
         """Serve until it is closed: where too many are served already, the next ones wait."""
         while not self._connections.ended.is_set():
             try:
-                peer, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+                self._take()
             except (OSError, RuntimeError):  # RuntimeError: no thread can be started
                 self._connections.ended.wait(_AGAIN)
+        self._ran.set()
 
     def hang_up(self) -> None:
         """End every connection that goes through here; those after them go directly."""
         self._connections.end()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._ran.wait(_AGAIN)  # one that has just been taken is ended too
         self._listener.close()
 
     def close(self) -> None:
         """Have nothing more to end."""
 
+    def _take(self) -> None:
+        peer = self._connections.keep(self._listener.accept()[0])
+        try:
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+        except RuntimeError:
+            self._connections.close(peer)
+            raise
+
     def _serve(self, peer: socket.socket) -> None:
         with (
             contextlib.suppress(OSError),
-            self._connections.kept(peer),
+            contextlib.ExitStack() as client,
             contextlib.ExitStack() as program,
         ):
+            client.callback(self._connections.close, peer)
             peer.settimeout(_PATIENCE)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             upstream = self._reach(peer, program)
@@ -112,8 +122,8 @@ class HttpProxy:
     def _reach(self, peer: socket.socket, program: contextlib.ExitStack) -> socket.socket:
         """Connect to the program, instead of what *program* holds."""
         program.close()
-        new = socket.socket(_family(peer), socket.SOCK_STREAM)
-        upstream = program.enter_context(self._connections.kept(new))
+        upstream = self._connections.keep(socket.socket(_family(peer), socket.SOCK_STREAM))
+        program.callback(self._connections.close, upstream)
         upstream.settimeout(_PATIENCE)
         upstream.connect(_meant(peer))
         upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

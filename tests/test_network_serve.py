@@ -438,20 +438,134 @@ def impatient(bound, *, times=100):
 
 
 @contextlib.contextmanager
-def delayed(wire, server, delay):
-    """A client's connection to a server whose requests are delayed."""
+def proxied(wire, server, *, backlog=None, clients=1, **wrong):
+    """Clients' connections to a server behind the proxy, which does no harm where it is not told any."""
     with contextlib.ExitStack() as stack:
         with wire.ours.entered():
-            listener = socket.create_server(("::", 8081), family=socket.AF_INET6, dualstack_ipv6=True)
+            listener = socket.create_server(
+                ("::", 8081), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
+            )
         serving(stack, listener, server)
-        wire.here.do(Serve(table=HTTP, what="http", port=8081, answer=json.dumps({"delay": delay})))
+        answer = json.dumps(wrong or {"status": 503, "path": "/never"})
+        wire.here.do(Serve(table=HTTP, what="http", port=8081, answer=answer))
         with wire.theirs.entered():
-            peer = stack.enter_context(socket.create_connection((OURS4, 8081), timeout=3))
-        yield peer
+            yield [
+                stack.enter_context(socket.create_connection((OURS4, 8081), timeout=5))
+                for _ in range(clients)
+            ]
+
+
+OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def opening(bound, *, word=OPEN, after=0.0):
+    """A server that answers the first request of each connection with a word, after a while, and then echoes."""
+    with contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=echo_after, args=(bound.accept()[0], word, after), daemon=True).start()
+
+
+def echo_after(peer, word, after):
+    with contextlib.suppress(OSError), peer:
+        heard = peer.recv(4096)
+        threading.Event().wait(after)
+        peer.sendall(word)
+        while heard and (heard := peer.recv(1 << 16)):
+            threading.Event().wait(after)
+            peer.sendall(heard)
+
+
+def read(peer, size):
+    """That many bytes, or fewer where they end."""
+    data = bytearray()
+    while len(data) < size and (more := peer.recv(min(size - len(data), 1 << 16))):
+        data += more
+    return bytes(data)
+
+
+CONNECT = b"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n"
+
+
+def test_a_tunnel_passes_both_ways(wire):
+    with proxied(wire, opening) as (peer,):
+        peer.sendall(CONNECT)
+        assert read(peer, len(OPEN)) == OPEN
+        peer.sendall(b"ping")
+        assert read(peer, 4) == b"ping"
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(64) == b""
+
+
+def test_a_program_that_does_not_listen_while_it_speaks_is_heard_all_the_same(wire):
+    much = os.urandom(1 << 20) * 24  # more than all buffers on the way hold
+    with proxied(wire, functools.partial(opening, word=OPEN + much)) as (peer,):
+        peer.sendall(CONNECT)
+        sending = threading.Thread(target=peer.sendall, args=(much,), daemon=True)
+        sending.start()
+        assert read(peer, len(OPEN + much)) == OPEN + much
+        assert read(peer, len(much)) == much
+        sending.join()
+
+
+def test_a_tunnel_that_is_refused_is_an_answer_like_others(wire):
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope"
+    with proxied(wire, functools.partial(opening, word=refusal)) as (peer,):
+        peer.sendall(CONNECT)
+        assert read(peer, len(refusal)) == refusal
+        peer.sendall(CONNECT)
+        assert read(peer, len(CONNECT)) == CONNECT  # it echoes: no HTTP/1 answer
+
+
+def test_silence_is_no_reason_to_break_a_connection(wire, monkeypatch):
+    monkeypatch.setattr(http_proxy, "_PATIENCE", 0.2)
+    with proxied(wire, functools.partial(opening, after=0.6)) as (peer,):
+        threading.Event().wait(0.6)  # nobody says anything
+        peer.sendall(CONNECT)
+        assert peer.recv(4096).startswith(b"HTTP/1.1 200")
+        peer.sendall(b"ping")
+        assert peer.recv(64) == b"ping"
+
+
+def nobody(_):
+    """A server that accepts no connection: one waits with it, others cannot be made."""
+
+
+def test_a_program_that_takes_no_connection_is_given_up(wire, monkeypatch):
+    monkeypatch.setattr(http_proxy, "_PATIENCE", 0.2)
+    with proxied(wire, nobody, backlog=0, clients=3) as peers:
+        assert ending(peers[2]) == "end"
+
+
+def test_nothing_that_is_silent_or_stuck_outlives_the_fault(wire):
+    threads, opened = threading.active_count(), descriptors("self")
+    with proxied(wire, opening, clients=4) as (idle, half, stuck, served):
+        for peer in (half, stuck):
+            peer.sendall(CONNECT)
+            assert peer.recv(4096).startswith(b"HTTP/1.1 200")
+        served.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert served.recv(4096)  # and no end of its body comes
+        half.shutdown(socket.SHUT_WR)
+        stuck.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                stuck.send(b"x" * (1 << 20))
+        wire.here.release()
+        assert [ending(peer) for peer in (idle, served)] == ["end"] * 2
+    until(lambda: threading.active_count() <= threads)
+    until(lambda: descriptors("self") <= opened)
+
+
+def test_no_attempt_to_reach_the_program_outlives_the_fault(wire):
+    threads, opened = threading.active_count(), descriptors("self")
+    with proxied(wire, nobody, backlog=0, clients=3) as peers:
+        wire.here.release()
+        assert [ending(peer) for peer in peers] == ["end"] * 3
+        until(lambda: threading.active_count() <= threads)
+    until(lambda: descriptors("self") <= opened)
 
 
 def test_a_program_that_waits_less_long_than_the_delay_answers_all_the_same(wire):
-    with delayed(wire, impatient, 0.5) as peer:
+    with proxied(wire, impatient, delay=0.5) as (peer,):
         for _ in range(3):
             begun = time.monotonic()
             peer.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
@@ -461,7 +575,7 @@ def test_a_program_that_waits_less_long_than_the_delay_answers_all_the_same(wire
 
 
 def test_a_program_that_is_gone_after_the_delay_breaks_the_connection(wire):
-    with delayed(wire, functools.partial(impatient, times=1), 0.5) as peer:
+    with proxied(wire, functools.partial(impatient, times=1), delay=0.5) as (peer,):
         peer.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
         assert ending(peer) == "end"
 

@@ -1,6 +1,6 @@
 """A proxy in front of a port of HTTP: some requests are late, aborted, or answered with a status; all others pass.
 
-What is no HTTP/1 (TLS, HTTP/2, WebSockets after their upgrade) passes as it is.
+What is no HTTP/1 (TLS, HTTP/2, WebSockets after their upgrade, tunnels) passes as it is. Nothing is too slow to pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runner.errors import OperationFailed
 from runner.operations.connections import Connections
 from runner.operations.http_message import Body, Head, carry, read_head
 
-_PATIENCE = 60.0  # seconds of silence after which a connection is given up
+_PATIENCE = 60.0  # seconds that a program may take to be connected to
 _AGAIN = 0.05  # seconds until a connection is taken again when there was no descriptor or thread for it
 _ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST, of IPv4 and IPv6 alike
 
@@ -105,12 +105,11 @@ class HttpProxy:
 
     def _serve(self, peer: socket.socket) -> None:
         with (
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError, RuntimeError),  # as in run: a connection less
             contextlib.ExitStack() as client,
             contextlib.ExitStack() as program,
         ):
             client.callback(self._connections.close, peer)
-            peer.settimeout(_PATIENCE)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             upstream = self._reach(peer, program)
             while (request := self._hear(peer, upstream)) and self._spares(request, peer):
@@ -126,14 +125,16 @@ class HttpProxy:
         program.callback(self._connections.close, upstream)
         upstream.settimeout(_PATIENCE)
         upstream.connect(_meant(peer))
+        upstream.settimeout(None)
         upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return upstream
 
     def _hear(self, peer: socket.socket, upstream: socket.socket) -> Head | None:
         """Read the next request. None where there is none to come: what is no HTTP/1 has been carried to its end."""
         if _first(peer, upstream) is upstream:  # it closes what is idle, or is one that speaks first
-            self._count(strange=1 if upstream.recv(1, socket.MSG_PEEK) else 0)
-            _both_ways(peer, upstream, b"")
+            if upstream.recv(1, socket.MSG_PEEK):
+                self._count(strange=1)
+                _both_ways(peer, upstream, b"")
             return None
         request = read_head(peer, b"")
         if request and not request.method:
@@ -187,7 +188,8 @@ def _carry_answer(request: Head, peer: socket.socket, upstream: socket.socket) -
         if answer is None:
             return False
         peer.sendall(answer.raw)
-        if answer.status == 101 or not answer.status:
+        tunnel = request.method == "CONNECT" and 200 <= answer.status < 300
+        if tunnel or answer.status == 101 or not answer.status:
             return _both_ways(peer, upstream, b"", answer.rest)
         if answer.status >= 200:
             break
@@ -208,13 +210,11 @@ def _answer(peer: socket.socket, request: Head, status: int) -> None:
 
 
 def _first(peer: socket.socket, upstream: socket.socket) -> socket.socket:
-    """Wait for whoever says something first, or hangs up: the program where both do. Raises OSError where neither does."""
+    """Wait for whoever says something first, or hangs up: the program where both do."""
     poll = select.poll()
     for each in (peer, upstream):
         poll.register(each, select.POLLIN)
-    ready = [number for number, _ in poll.poll(_PATIENCE * 1000)]
-    if not ready:
-        raise TimeoutError(f"nobody said anything for {_PATIENCE:g} s")
+    ready = [number for number, _ in poll.poll()]
     return upstream if upstream.fileno() in ready else peer
 
 
@@ -225,27 +225,24 @@ def _has_hung_up(upstream: socket.socket) -> bool:
 
 
 def _both_ways(peer: socket.socket, upstream: socket.socket, up: bytes, down: bytes = b"") -> bool:
-    """Carry bytes both ways until either side ends."""
-    upstream.sendall(up)
-    peer.sendall(down)
-    ways = {peer.fileno(): (peer, upstream), upstream.fileno(): (upstream, peer)}
-    poll = select.poll()  # select() takes no descriptor beyond 1,023
-    for number in ways:
-        poll.register(number, select.POLLIN)
-    while ways:
-        ready = poll.poll(_PATIENCE * 1000)
-        if not ready:
-            return False
-        for number, _ in ready:
-            source, sink = ways[number]
-            if data := source.recv(1 << 16):
-                sink.sendall(data)
-            else:
-                poll.unregister(number)
-                del ways[number]
-                with contextlib.suppress(OSError):
-                    sink.shutdown(socket.SHUT_WR)
+    """Carry bytes both ways until both have ended or one broke off, each by itself: who sends may not read meanwhile."""
+    back = threading.Thread(target=_one_way, args=(upstream, peer, down), daemon=True)
+    back.start()
+    _one_way(peer, upstream, up)
+    back.join()
     return False
+
+
+def _one_way(source: socket.socket, sink: socket.socket, data: bytes) -> None:
+    try:
+        sink.sendall(data)
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:  # with one of them the other is of no use
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 def _family(peer: socket.socket) -> socket.AddressFamily:

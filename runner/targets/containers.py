@@ -18,7 +18,6 @@ _PROJECT, _SERVICE, _ONE_OFF = (
     "com.docker.compose.service",
     "com.docker.compose.oneoff",
 )
-_ID = 64  # hexadecimal digits
 
 
 def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
@@ -31,7 +30,7 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     found = [_inspected(client, spec)] if spec.docker.name else _listed(client, spec.docker)
     running = [one for one in found if one["State"]["Running"] and HELPER_LABEL not in _labels(one)]
     if not running:
-        raise NobodyThere(_nobody(client, spec, found))
+        raise NobodyThere(_nobody(spec, found))
     running.sort(key=lambda one: (one["Created"].rstrip("Z"), one["Name"]))
     return [_instance(spec, index, one, helper or Helper()) for index, one in enumerate(running)]
 
@@ -102,12 +101,16 @@ def _listed(client: EngineClient, wanted: Containers) -> list[dict[str, Any]]:
 
 def _inspected(client: EngineClient, spec: TargetSpec) -> dict[str, Any]:
     assert spec.docker is not None
+    name = spec.docker.name
     try:
-        one: dict[str, Any] = client.get(f"/containers/{spec.docker.name}/json")
+        one: dict[str, Any] = client.get(f"/containers/{name}/json")
     except ApiError as error:
-        if error.status == 404:
-            raise Refused(f"{where(spec)}.docker: {_no_container(client, spec.docker)}") from None
-        raise
+        if error.status != 404:
+            raise
+        one = {}
+    called = (one.get("Name", "").removeprefix("/"), one.get("Id"))
+    if name not in called:  # an engine takes what another's id begins with, too
+        raise Refused(f"{where(spec)}.docker: {_no_container(client, spec.docker)}")
     return one
 
 
@@ -117,7 +120,7 @@ def _no_container(client: EngineClient, wanted: Containers) -> str:
     return f"no container is called {wanted.name} on {wanted.engine.url}{known}"
 
 
-def _nobody(client: EngineClient, spec: TargetSpec, found: list[dict[str, Any]]) -> str:
+def _nobody(spec: TargetSpec, found: list[dict[str, Any]]) -> str:
     wanted = spec.docker
     assert wanted is not None
     head = f"{where(spec)}.docker"
@@ -126,7 +129,6 @@ def _nobody(client: EngineClient, spec: TargetSpec, found: list[dict[str, Any]])
         return (
             f"{head}: no container of {_selection(wanted)} runs on {wanted.engine.url}: {states}; start one"
         )
-    del client
     return f"{head}: no container of {_selection(wanted)} is on {wanted.engine.url}; start it, or correct the selection"
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.errors import Refused
+from runner.errors import NobodyThere, Refused
 from runner.language import read_environment
-from runner.targets.elsewhere import resolve
+from runner.targets.elsewhere import ended, resolve
 from tests.answering import answering
 
 
@@ -66,3 +66,23 @@ def test_a_container_is_meant_by_its_whole_name_or_its_whole_id(here, written):
     with answering(engine_of(one, db=one)) as server:
         environment = here(f"targets: {{a: {{docker: {{name: {written}, host: 'tcp://{server.address}'}}}}}}")
         assert [each.known_as for each in resolve(environment, "a")] == ["db"]
+
+
+def test_a_container_between_two_lives_does_not_run(here):
+    runs, loops = container("web-1", "1" * 64), container("web-2", "2" * 64)
+    with answering(engine_of(runs, loops)) as server:
+        environment = here(f"targets: {{a: {{docker: {{label: app, host: 'tcp://{server.address}'}}}}}}")
+        [_, before] = resolve(environment, "a")
+        assert ended(before) == ""
+        loops["State"] |= LOOPING
+        assert [each.known_as for each in resolve(environment, "a")] == ["web-1"]
+        assert ended(before) == "container web-2 has ended"
+
+
+def test_where_all_are_between_two_lives_that_is_said(here):
+    with answering(engine_of(container("web", "1" * 64, **LOOPING))) as server:
+        environment = here(f"targets: {{a: {{docker: {{label: app, host: 'tcp://{server.address}'}}}}}}")
+        with pytest.raises(
+            NobodyThere, match=r"runs on .*: web is restarting; see why with docker logs web$"
+        ):
+            resolve(environment, "a")

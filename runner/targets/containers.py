@@ -28,7 +28,7 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
     assert spec.docker is not None
     client = EngineClient(spec.docker.engine)
     found = [_inspected(client, spec)] if spec.docker.name else _listed(client, spec.docker)
-    running = [one for one in found if one["State"]["Running"] and HELPER_LABEL not in _labels(one)]
+    running = [one for one in found if _runs(one["State"]) and HELPER_LABEL not in _labels(one)]
     if not running:
         raise NobodyThere(_nobody(spec, found))
     running.sort(key=lambda one: (one["Created"].rstrip("Z"), one["Name"]))
@@ -45,7 +45,7 @@ def ended(instance: Instance) -> str:
         if error.status == 404:
             return f"{whom} is gone"
         raise
-    if not state["Running"]:
+    if not _runs(state):
         return f"{whom} has ended"
     return "" if state["StartedAt"] == instance.started else f"{whom} was started again"
 
@@ -126,9 +126,9 @@ def _nobody(spec: TargetSpec, found: list[dict[str, Any]]) -> str:
     head = f"{where(spec)}.docker"
     if found:
         states = ", ".join(f"{one['Name'].lstrip('/')} is {one['State']['Status']}" for one in found[:6])
-        return (
-            f"{head}: no container of {_selection(wanted)} runs on {wanted.engine.url}: {states}; start one"
-        )
+        loops = [one["Name"].lstrip("/") for one in found if one["State"].get("Restarting")]
+        remedy = f"see why with docker logs {loops[0]}" if loops else "start one"
+        return f"{head}: no container of {_selection(wanted)} runs on {wanted.engine.url}: {states}; {remedy}"
     return f"{head}: no container of {_selection(wanted)} is on {wanted.engine.url}; start it, or correct the selection"
 
 
@@ -164,6 +164,11 @@ def _instance(spec: TargetSpec, index: int, one: dict[str, Any], helper: Helper)
         lease=helper.lease,
         shared_network=_shared(one["HostConfig"].get("NetworkMode", "")),
     )
+
+
+def _runs(state: dict[str, Any]) -> bool:
+    """Between two lives, while an engine waits to start it again, it says both that it runs and that it restarts."""
+    return bool(state["Running"]) and not state.get("Restarting")
 
 
 def _healthy(state: dict[str, Any]) -> bool:

@@ -1,8 +1,11 @@
 """Who a target means by what engines and clusters answer: from a server of ours where the real ones seldom say it."""
 
 import pytest
+import yaml
 
 from runner.errors import NobodyThere, Refused
+from runner.faults.kill import Kill
+from runner.faults.workloads import Restart
 from runner.language import read_environment
 from runner.targets.elsewhere import ended, resolve
 from tests.answering import answering
@@ -86,3 +89,73 @@ def test_where_all_are_between_two_lives_that_is_said(here):
             NobodyThere, match=r"runs on .*: web is restarting; see why with docker logs web$"
         ):
             resolve(environment, "a")
+
+
+# --- Kubernetes ------------------------------------------------------------------------------------------------------
+
+
+def owned(kind, name, uid):
+    return [{"kind": kind, "name": name, "uid": uid, "controller": True}]
+
+
+POD = {
+    "metadata": {
+        "name": "web-1-a",
+        "namespace": "shop",
+        "uid": "p",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "ownerReferences": owned("ReplicaSet", "web-1", "r"),
+    },
+    "spec": {"containers": [{"name": "web"}]},
+    "status": {"phase": "Running", "containerStatuses": [{"name": "web", "state": {"running": {}}}]},
+}
+APPS, CORE = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces"
+DEPLOYMENT = {"metadata": {"name": "web", "uid": "d"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+SET = {"metadata": {"name": "web-1", "uid": "r", "ownerReferences": owned("Deployment", "web", "d")}}
+CLUSTER = {
+    f"{CORE}/shop/pods": {"items": [POD]},
+    f"{APPS}/deployments/web": DEPLOYMENT,
+    f"{APPS}/replicasets/web-1": SET,
+}
+NO_SETS = {f"{APPS}/replicasets/web-1": 403}
+
+
+@pytest.fixture
+def targets(tmp_path, here):
+    """Read targets; those of Kubernetes say {where}: the cluster that answers at *address*."""
+
+    def targets(address, text):
+        config = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://{address}"}}],
+        }
+        name = f"config-{address.rpartition(':')[2]}"  # a client is kept for each kubeconfig
+        (tmp_path / name).write_text(yaml.safe_dump(config))
+        return here("targets:\n" + text.replace("{where}", f"kubeconfig: '{name}', namespace: shop"))
+
+    return targets
+
+
+def test_a_right_that_is_missed_to_know_a_workloads_pods_is_named_instead_of_calling_them_none(targets):
+    text = "  web: {kubernetes: {{where}, workload: deployment/web}}\n"
+    with answering(CLUSTER) as server:
+        assert [one.pod.workload for one in resolve(targets(server.address, text), "web")] == [
+            "deployment/web"
+        ]
+    with answering(CLUSTER | NO_SETS) as server:
+        says = r"targets.web: .* GET .*/replicasets/web-1: 403, .*; ask for that permission"
+        with pytest.raises(Refused, match=says):
+            resolve(targets(server.address, text), "web")
+
+
+@pytest.mark.parametrize("fault", [Kill(), Restart()])
+def test_a_fault_that_needs_to_know_what_owns_a_pod_names_the_right_and_others_do_without(targets, fault):
+    text = "  web: {kubernetes: {{where}, selector: app=web}}\n"
+    with answering(CLUSTER | NO_SETS) as server:
+        [pod] = resolve(targets(server.address, text), "web")
+    with pytest.raises(
+        Refused, match=r"web\.0: .* may not be read: GET .*/replicasets/web-1: 403, .* permission"
+    ):
+        fault.compile(pod)
+    assert Kill(restart="never").compile(pod).do

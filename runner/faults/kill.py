@@ -148,6 +148,11 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             return ()
         pod = pod_of(instance, "kill")
         word, _, name = pod.workload.partition("/")
+        if pod.workload_unread:
+            raise Refused(
+                f"{instance.name}: who would bring the pod {pod.name} back may not be read: {pod.workload_unread};"
+                " ask for that permission, or write restart: never"
+            )
         if word not in WORKLOADS or not name:
             owner = f"is owned by {word}/{name}, which Squall cannot await" if word else "has no controller"
             raise Refused(

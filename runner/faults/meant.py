@@ -77,6 +77,11 @@ def the_node(instance: Instance, kind: str) -> Meant:
 def the_workload(instance: Instance, kind: str, *, inside: bool = False) -> Meant:
     """What owns the pod; *inside*: as the reverter in its cluster sees it. Raises Refused where we do not know that."""
     pod = pod_of(instance, kind)
+    if pod.workload_unread:
+        raise Refused(
+            f"{instance.name}: what owns the pod {pod.name} may not be read: {pod.workload_unread};"
+            f" ask for that permission, which {kind} needs"
+        )
     word, _, name = pod.workload.partition("/")
     if word not in WORKLOADS or not name:
         owner = f"is owned by {word}/{name}" if word else "is owned by nothing"

@@ -23,6 +23,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
     tolerations: str = ""  # JSON of its list
     workload: str = ""  # deployment/web: what owns it, if anything
     workload_uid: str = ""
+    workload_unread: str = ""  # why we do not know what owns it
     replicas: int = 0  # of the workload, as it asks for
     ready_replicas: int = 0  # and as are ready
     unavailable: int = 0  # of the workload: how many pods a rollout has down at once, at worst

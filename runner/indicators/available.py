@@ -30,7 +30,9 @@ class Available:
             each.pod.workload_uid: each.pod for each in instances if each.pod and each.pod.workload_uid
         }
         if not self._pods:
-            raise ProbeFailed("no workload is known: its pods are not there, or nothing owns them")
+            raise ProbeFailed(
+                "no workload is known: its pods are not there, nothing owns them, or that may not be read"
+            )
         return [_reading(pod) for pod in self._pods.values()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from runner.errors import NobodyThere, Refused
@@ -54,42 +55,53 @@ def selector_text(selector: dict[str, Any]) -> str:
     return ",".join(terms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """What makes a pod: a workload, as `deployment/web` and its object; or *denied*, what it takes to know that."""
+
+    workload: str = ""
+    made: dict[str, Any] = field(default_factory=dict)
+    denied: ApiError | None = None
+
+
 class _Owners:
-    """What owns pods: read once for each owner. Who may not read it does without."""
+    """What owns pods: read once for each owner."""
 
     def __init__(self, client: ClusterClient, namespace: str) -> None:
         self._client, self._path = client, f"/apis/apps/v1/namespaces/{namespace}"
-        self._known: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._known: dict[str, _Owner] = {}
 
     def workload(self, kind: str, name: str) -> dict[str, Any]:
         """Read a workload. Raises ApiError."""
         found: dict[str, Any] = self._client.get(f"{self._path}/{PLURALS[kind]}/{name}")
-        self._known[found["metadata"]["uid"]] = (f"{kind}/{name}", found)
+        self._known[found["metadata"]["uid"]] = _Owner(f"{kind}/{name}", found)
         return found
 
-    def of(self, pod: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The workload that makes this pod, as `deployment/web` and its object; ("", {}) where there is none."""
+    def of(self, pod: dict[str, Any]) -> _Owner:
+        """Say what makes this pod. Raises ApiError where the cluster does not answer."""
         owner = _controller(pod)
         if owner is None:
-            return "", {}
+            return _Owner()
         if owner["uid"] not in self._known:
             self._known[owner["uid"]] = self._find(owner)
         return self._known[owner["uid"]]
 
-    def _find(self, owner: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _find(self, owner: dict[str, Any]) -> _Owner:
         try:
             if owner["kind"] == "ReplicaSet":
                 above = _controller(self._client.get(f"{self._path}/replicasets/{owner['name']}"))
-                return self._find(above) if above is not None else ("", {})
+                return self._find(above) if above is not None else _Owner()
             kind = _KINDS.get(owner["kind"])
             if kind is None:
-                return "", {}
+                return _Owner()
             if owner["uid"] not in self._known:
                 self.workload(kind, owner["name"])
             return self._known[owner["uid"]]
         except ApiError as error:
-            if error.status in (403, 404):
-                return "", {}
+            if error.status == 404:
+                return _Owner()
+            if error.status == 403:
+                return _Owner(denied=error)
             raise
 
 
@@ -115,8 +127,11 @@ def _selected(client: ClusterClient, spec: TargetSpec, owners: _Owners) -> list[
             ) from None
         raise
     found = _foreign(client.get(path, labelSelector=selector_text(workload["spec"]["selector"]))["items"])
+    for pod in found:
+        if denied := owners.of(pod).denied:
+            raise denied  # it may be one of them
     uid = workload["metadata"]["uid"]
-    return [pod for pod in found if owners.of(pod)[1].get("metadata", {}).get("uid") == uid]
+    return [pod for pod in found if owners.of(pod).made.get("metadata", {}).get("uid") == uid]
 
 
 def ended(pod: Pod) -> str:
@@ -185,8 +200,8 @@ def _instance(
 ) -> Instance:
     assert spec.kubernetes is not None
     cluster, meta = spec.kubernetes.cluster, pod["metadata"]
-    workload, made = owners.of(pod)
-    kind = workload.partition("/")[0]
+    owner = owners.of(pod)
+    kind, made = owner.workload.partition("/")[0], owner.made
     identity, node = str(status.get("containerID", "")).rpartition("//")[2], pod["spec"].get("nodeName", "")
     return Instance(
         target=spec.name,
@@ -206,8 +221,9 @@ def _instance(
             node=node,
             evictable=evictable(pod),
             tolerations=json.dumps(pod["spec"].get("tolerations") or [], sort_keys=True),
-            workload=workload,
+            workload=owner.workload,
             workload_uid=made.get("metadata", {}).get("uid", ""),
+            workload_unread=str(owner.denied or ""),
             replicas=made.get("spec", {}).get("replicas") or 0,
             ready_replicas=ready_replicas(kind, made),
             unavailable=unavailable(kind, made),

@@ -1,5 +1,7 @@
 """Who a target means by what engines and clusters answer: from a server of ours where the real ones seldom say it."""
 
+import socket
+
 import pytest
 import yaml
 
@@ -7,6 +9,7 @@ from runner.errors import NobodyThere, Refused
 from runner.faults.kill import Kill
 from runner.faults.workloads import Restart
 from runner.language import read_environment
+from runner.targets import wires
 from runner.targets.elsewhere import ended, resolve
 from tests.answering import answering
 
@@ -159,3 +162,33 @@ def test_a_fault_that_needs_to_know_what_owns_a_pod_names_the_right_and_others_d
     ):
         fault.compile(pod)
     assert Kill(restart="never").compile(pod).do
+
+
+WIRES = (
+    "  web: {kubernetes: {{where}, selector: app=web}}\n"
+    "  pay: {link: {from: web, to: stripe.example, port: 443}}\n"
+    "  far: {link: {from: web, to: db.invalid, port: 5432}}\n"
+    "  own: {link: {from: web, to: db.shop, port: 5432}}\n"
+    "  sure: {link: {from: web, to: stripe.example.svc, port: 443}}\n"
+)
+
+
+def test_a_host_whose_name_could_be_a_service_elsewhere_needs_no_right_to_read_services(targets, monkeypatch):
+    usual = socket.getaddrinfo
+
+    def known(host, *rest, **more):
+        if host != "stripe.example":
+            return usual(host, *rest, **more)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 0))]
+
+    monkeypatch.setattr(wires.socket, "getaddrinfo", known)
+    refused = {
+        f"{CORE}/{space}/services/{name}": 403
+        for space, name in (("example", "stripe"), ("invalid", "db"), ("shop", "db"))
+    }
+    with answering(CLUSTER | refused) as server:
+        environment = targets(server.address, WIRES)
+        assert resolve(environment, "pay")[0].peers == ("192.0.2.7",)
+        for target in ("far", "own", "sure"):
+            with pytest.raises(Refused, match=rf"targets.{target}: .*/services/.*: 403, .*; ask for that"):
+                resolve(environment, target)

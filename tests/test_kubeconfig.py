@@ -14,6 +14,9 @@ import yaml
 
 from runner.errors import Refused
 from runner.language import read_environment
+from runner.places import Cluster
+from runner.remote import kubeconfig
+from runner.remote.kubeconfig import namespace_of
 from runner.targets.elsewhere import resolve
 
 STUCK = "start it, or correct where it is"
@@ -94,6 +97,35 @@ def test_a_context_that_is_not_there_is_refused_with_those_that_are(refusal):
 
 def test_a_cluster_that_nobody_answers_for_is_to_be_started(refusal):
     assert refusal(config()).endswith(STUCK)
+
+
+@pytest.mark.parametrize(
+    ("more", "means"),
+    [
+        ("", "shop"),
+        (", context: other", "default"),
+        (", namespace: mine", "mine"),
+        (", context: no", "default"),
+    ],
+)
+def test_a_target_without_a_namespace_is_in_that_of_its_context(tmp_path, more, means):
+    contexts = [
+        {"name": "local", "context": {"cluster": "c", "namespace": "shop"}},
+        {"name": "other", "context": {"cluster": "c"}},
+    ]
+    (tmp_path / "config").write_text(yaml.safe_dump(config(contexts=contexts)))
+    (tmp_path / "here.yaml").write_text(
+        f"targets:\n  pods: {{kubernetes: {{kubeconfig: config, selector: a=b{more}}}}}\n"
+        f"  nodes: {{kubernetes: {{kubeconfig: config, nodes: '*'}}}}\n"
+    )
+    targets = read_environment(str(tmp_path / "here.yaml"), tmp_path / "x.yaml").targets
+    assert [targets[name].kubernetes.namespace for name in ("pods", "nodes")] == [means, ""]
+
+
+def test_a_pods_own_namespace_is_meant_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(kubeconfig, "ACCOUNT", tmp_path)
+    (tmp_path / "namespace").write_text("mine\n")
+    assert namespace_of(Cluster(kubeconfig="in-cluster")) == "mine"
 
 
 def test_a_certificate_that_is_not_trusted_leads_to_the_authority(tmp_path, refusal):

@@ -16,6 +16,7 @@ from runner.language.shapes import DockerShape, KubernetesShape, WireShape
 from runner.language.substitution import Scope, nearest
 from runner.language.written import Written
 from runner.places import Cluster, Engine
+from runner.remote.kubeconfig import IN_CLUSTER, namespace_of
 from runner.scenario import Containers, Pods, TargetSpec, Wire
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -33,7 +34,6 @@ _WORKLOADS = {
 _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 _COMPOSE_FILES = (".yaml", ".yml")
 _VARIABLE = "COMPOSE_PROJECT_NAME"
-_IN_CLUSTER = "in-cluster"
 
 
 def read_docker(written: Written) -> Containers:
@@ -148,11 +148,13 @@ def read_kubernetes(written: Written) -> Pods:
     for key in ("namespace", "container"):
         if shape.nodes and key in entries:
             entries[key].refuse_key(f"nodes have no {key}; remove it, or select pods")
-    if shape.namespace and not _DNS.fullmatch(shape.namespace):
-        entries["namespace"].refuse(f"{shape.namespace} is no name of a namespace")
+    cluster = Cluster(kubeconfig=_kubeconfig(entries, shape), context=shape.context)
+    namespace = "" if shape.nodes else shape.namespace or namespace_of(cluster)
+    if namespace and not _DNS.fullmatch(namespace):
+        entries.get("namespace", written).refuse(f"{namespace} is no name of a namespace")
     return Pods(
-        cluster=Cluster(kubeconfig=_kubeconfig(entries, shape), context=shape.context),
-        namespace="" if shape.nodes else shape.namespace or "default",
+        cluster=cluster,
+        namespace=namespace,
         selector=shape.selector,
         workload=_workload(entries["workload"], shape.workload) if shape.workload else "",
         nodes=shape.nodes,
@@ -162,8 +164,8 @@ def read_kubernetes(written: Written) -> Pods:
 
 def _kubeconfig(entries: Mapping[str, Written], shape: KubernetesShape) -> str:
     """Where the cluster's credentials are: decided here, so that an undo by another shell finds the same."""
-    if shape.kubeconfig == _IN_CLUSTER:
-        return _IN_CLUSTER
+    if shape.kubeconfig == IN_CLUSTER:
+        return IN_CLUSTER
     if shape.kubeconfig:
         path = entries["kubeconfig"].file(os.path.expanduser(shape.kubeconfig))  # noqa: PTH111 - as above
         if not path.is_file():
@@ -180,7 +182,7 @@ def usual_kubeconfig() -> str:
         return os.pathsep.join(str(Path(one).absolute()) for one in given.split(os.pathsep) if one)
     usual = Path("~/.kube/config").expanduser()
     if not usual.is_file() and "KUBERNETES_SERVICE_HOST" in os.environ:
-        return _IN_CLUSTER
+        return IN_CLUSTER
     return str(usual)
 
 

@@ -256,7 +256,7 @@ class KubernetesShape(msgspec.Struct, frozen=True, kw_only=True):
 
     context: str = ""
     kubeconfig: Annotated[str, Meta(description="else KUBECONFIG, ~/.kube/config, or in-cluster")] = ""
-    namespace: str = ""
+    namespace: Annotated[str, Meta(description="else the context's, or default")] = ""
     selector: Annotated[str, Meta(description="a label selector, as kubectl takes it")] = ""
     workload: Annotated[str, Meta(description="deployment/web, statefulset/…, daemonset/…")] = ""
     nodes: Annotated[str, Meta(description="a label selector of nodes; * for all")] = ""

@@ -20,6 +20,7 @@ from runner.remote.tokens import ExecPlugin, FileToken, FixedToken, NoToken, Tok
 
 IN_CLUSTER = "in-cluster"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,21 @@ def access_of(cluster: Cluster) -> Access:
         where = cluster.kubeconfig or "the kubeconfig"
         remedy = error.remedy if isinstance(error, Wrong) else "correct the kubeconfig"
         raise OperationFailed(f"{where} cannot be used: {error}", remedy) from error
+
+
+def namespace_of(cluster: Cluster) -> str:
+    """The namespace that is meant where none is written: the context's, in a pod its own, else `default`.
+
+    It is `default`, too, where that cannot be read: who asks the cluster is told why.
+    """
+    try:
+        if cluster.kubeconfig == IN_CLUSTER:
+            return (ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or _DEFAULT
+        config, _ = _merged(_paths(cluster.kubeconfig))
+        context = config["contexts"].get(cluster.context or config["current-context"]) or {}
+        return str(context.get("namespace") or _DEFAULT)
+    except (OSError, ValueError, TypeError):
+        return _DEFAULT
 
 
 def _from_inside() -> Access:

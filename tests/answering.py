@@ -43,6 +43,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.do_GET()
 
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - named by http.server
+
     def log_message(self, *_):
         pass
 

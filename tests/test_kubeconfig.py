@@ -15,9 +15,12 @@ import yaml
 from runner.errors import Refused
 from runner.language import read_environment
 from runner.places import Cluster
+from runner.planning.clearance import _cluster
 from runner.remote import kubeconfig
 from runner.remote.kubeconfig import namespace_of
+from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.targets.elsewhere import resolve
+from tests.answering import answering
 
 STUCK = "start it, or correct where it is"
 
@@ -35,8 +38,16 @@ def server(url: str, **more):
     return config(clusters=[{"name": "c", "cluster": {"server": url, **more}}])
 
 
+def server_of(address, content):
+    return content | {"clusters": [{"name": "c", "cluster": {"server": f"http://{address}"}}]}
+
+
+def user(**who):
+    return config(users=[{"name": "u", "user": {key.replace("_", "-"): value for key, value in who.items()}}])
+
+
 def plugin(spec):
-    return config(users=[{"name": "u", "user": {"exec": spec}}])
+    return user(exec=spec)
 
 
 @pytest.fixture
@@ -80,6 +91,17 @@ def refusal(tmp_path: Path):
             plugin({"command": "sh", "args": ["-c", "exit 1"]}),
             "the exec plugin sh exited with 1 and said nothing; run it by hand",
         ),
+        (user(as_uid="7"), "its user has as-uid and no `as`: nobody is impersonated; correct the kubeconfig"),
+        (
+            user(**{"as": "bob", "as_groups": "ops"}),
+            "as-groups of its user is no list; correct the kubeconfig",
+        ),
+        (user(**{"as": "bob", "as_user_extra": 7}), "as-user-extra of its user has no keys; correct"),
+        (user(**{"as": "b\nob"}), r"'b\\nob', whom its user impersonates, is no text of one line; correct"),
+        (
+            user(token="t", auth_provider={"name": "gcp"}),
+            "auth-provider is gone from kubectl too; use an exec",
+        ),
         (plugin({"command": "/no/such"}), "the exec plugin /no/such gave no credential: .*; run it by hand"),
     ],
 )
@@ -97,6 +119,75 @@ def test_a_context_that_is_not_there_is_refused_with_those_that_are(refusal):
 
 def test_a_cluster_that_nobody_answers_for_is_to_be_started(refusal):
     assert refusal(config()).endswith(STUCK)
+
+
+@pytest.fixture
+def client(tmp_path: Path):
+    """A client as a kubeconfig says."""
+
+    def client(content: object):
+        (tmp_path / "config").write_text(yaml.safe_dump(content))
+        return ClusterClient(Cluster(kubeconfig=str(tmp_path / "config")))
+
+    return client
+
+
+BOB = {
+    "token": "t",
+    "as": "bøb",
+    "as_uid": "7",
+    "as_groups": ["ops", "dev"],
+    "as_user_extra": {"example.com/scopes %": ["a", "b"]},
+}
+SAID = {
+    "Authorization": ["Bearer t"],
+    "Impersonate-User": ["bøb".encode().decode("latin-1")],
+    "Impersonate-Uid": ["7"],
+    "Impersonate-Group": ["ops", "dev"],
+    "Impersonate-Extra-example.com%2Fscopes%20%25": ["a", "b"],
+}
+
+
+def test_whom_a_kubeconfig_impersonates_is_who_makes_each_call_and_the_plan_says_so(client):
+    with answering({"/version": {"gitVersion": "v1"}}) as server:
+        there = client(server_of(server.address, user(**BOB)))
+        for call in (there.get, there.post, there.put, there.patch, there.delete):
+            with pytest.raises(ApiError, match="404"):
+                call("/api/x")
+        with pytest.raises(ApiError, match="404"):
+            there.attach("shop", "web", "main")
+        assert "as bøb, impersonated by user u of the kubeconfig" in _cluster(there.cluster)
+        assert len(server.asked) == 9
+        for what, headers in server.asked:
+            assert {name: headers.get_all(name) for name in SAID} == SAID, what
+
+
+def test_who_impersonates_nobody_says_nothing_of_it(client):
+    with answering({"/x": {}}) as server:
+        client(server_of(server.address, user(token="t"))).get("/x")
+        [(_, headers)] = server.asked
+    assert not [name for name in headers if name.startswith("Impersonate")]
+
+
+def test_a_body_comes_with_its_length_and_a_write_without_one_with_none(client):
+    with answering({"/x": {}}) as server:
+        there = client(server_of(server.address, config()))
+        for body in ({"a": "ø"}, None):
+            there.post("/x", body)
+        there.get("/x")
+    assert [headers.get("Content-Length") for _, headers in server.asked] == ["15", "0", None]
+
+
+def certified(folder, name):
+    """What a server has whose certificate is of *name*, and its own authority: the file `cert`."""
+    command = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -addext subjectAltName=DNS:{name}"
+        " -keyout key -out cert"
+    )
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert", folder / "key")
+    return context
 
 
 @pytest.mark.parametrize(
@@ -129,10 +220,7 @@ def test_a_pods_own_namespace_is_meant_in_it(tmp_path, monkeypatch):
 
 
 def test_a_certificate_that_is_not_trusted_leads_to_the_authority(tmp_path, refusal):
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key -out cert"
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    context = certified(tmp_path, "localhost")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
 

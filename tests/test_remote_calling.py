@@ -125,7 +125,7 @@ def test_a_token_that_no_header_can_hold_is_refused_and_never_shown(token, tmp_p
 
 def test_a_header_that_cannot_be_sent_is_refused_and_never_shown():
     with serving() as (_, client):
-        client._way.headers = lambda: {"Authorization": "s3\ncret"}
+        client._way.headers = lambda: (("Authorization", "s3\ncret"),)
         with pytest.raises(ApiError, match="a header of it is malformed") as caught:
             client.get("/one")
     assert "cret" not in str(caught.value)

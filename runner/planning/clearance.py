@@ -92,12 +92,14 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _cluster(cluster: Cluster) -> str:
     context, user = _names(cluster)
     try:
-        server = access_of(cluster).server
+        access = access_of(cluster)
         version = client_of(cluster).get("/version").get("gitVersion", "?")
     except OperationFailed as error:
         raise Refused(f"the cluster of context {context or '(none)'} does not answer: {error}") from error
+    if impersonated := dict(access.impersonation).get("Impersonate-User", ""):
+        user = f"{impersonated}, impersonated by {user}"
     return (
-        f"cluster of context {context or 'in-cluster'} at {server}: {version}, uid {cluster.uid or 'not readable'},"
+        f"cluster of context {context or 'in-cluster'} at {access.server}: {version}, uid {cluster.uid or 'not readable'},"
         f" as {_who(cluster) or user}"
     )
 

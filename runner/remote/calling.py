@@ -42,8 +42,8 @@ class Way(abc.ABC):
         """Make a new connection, not opened yet."""
 
     @abc.abstractmethod
-    def headers(self) -> Mapping[str, str]:
-        """What every call carries."""
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What every call carries; a name may come several times."""
 
     def take(self, timeout: float) -> http.client.HTTPConnection:
         """Take one that is open and that the other side has not closed, or a new one."""
@@ -92,9 +92,13 @@ def call(
 ) -> bytes:
     """Make one call and return the body of its answer. Raises ApiError."""
     data = None if body is None else json.dumps(body).encode()
-    headers = {**way.headers(), "Content-Type": content, "Accept": "application/json"}
     with _connected(way.take, timeout, f"{verb} {path}") as connection:
-        connection.request(verb, with_query(path, query), body=data, headers=headers)
+        connection.putrequest(verb, with_query(path, query))  # `request` takes no header twice
+        for header in (*way.headers(), ("Content-Type", content), ("Accept", "application/json")):
+            connection.putheader(*header)
+        if data is not None or verb != "GET":
+            connection.putheader("Content-Length", str(len(data or b"")))
+        connection.endheaders(data)
         answer = connection.getresponse()
         said = answer.read()
     way.give_back(connection)
@@ -109,10 +113,10 @@ def upgrade(
     """Turn a call into a stream both ways; return its socket and what came after the head. Raises ApiError."""
     with _connected(way.connect, TIMEOUT, f"{verb} {path}") as connection:
         connection.connect()
-        lines = {"Host": connection.host, **way.headers(), **headers, "Content-Length": "0"}
-        if verb == "GET":
-            del lines["Content-Length"]
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        lines = [("Host", connection.host), *way.headers(), *headers.items()]
+        if verb != "GET":
+            lines.append(("Content-Length", "0"))
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines)
         connection.sock.sendall(f"{verb} {with_query(path, query)} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
         said, rest = _head_of(connection.sock)
         status = _status_of(said)

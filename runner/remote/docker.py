@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +71,8 @@ class _Way(Way):
             return http.client.HTTPConnection(host, port or 2375, timeout=timeout)
         return http.client.HTTPSConnection(host, port or 2376, timeout=timeout, context=self._tls())
 
-    def headers(self) -> Mapping[str, str]:
-        return {}
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return ()
 
     def _tls(self) -> ssl.SSLContext:
         try:

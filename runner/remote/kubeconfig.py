@@ -16,6 +16,7 @@ from typing import Any
 from runner.errors import OperationFailed
 from runner.places import Cluster
 from runner.remote.calling import client_tls
+from runner.remote.impersonation import headers_of
 from runner.remote.tokens import ExecPlugin, FileToken, FixedToken, NoToken, Token
 
 IN_CLUSTER = "in-cluster"
@@ -30,6 +31,7 @@ class Access:
     server: str
     tls: ssl.SSLContext | None
     token: Token
+    impersonation: tuple[tuple[str, str], ...] = ()  # headers
 
 
 class Wrong(ValueError):
@@ -139,6 +141,7 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
         server=_server(facts, cluster),
         tls=_tls(facts, who, folders.get(f"clusters/{cluster}"), folders.get(f"users/{user}")),
         token=_token(who, folders.get(f"users/{user}"), facts),
+        impersonation=headers_of(who),
     )
 
 
@@ -184,6 +187,8 @@ def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]) -> Token:
+    if who.get("auth-provider"):
+        raise ValueError("auth-provider is gone from kubectl too; use an exec plugin")
     if who.get("token"):
         return FixedToken(str(who["token"]))
     if who.get("tokenFile"):
@@ -194,8 +199,6 @@ def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]
     if who.get("username"):
         pair = f"{who['username']}:{who.get('password', '')}".encode()
         return FixedToken(base64.b64encode(pair).decode(), scheme="Basic")
-    if who.get("auth-provider"):
-        raise ValueError("auth-provider is gone from kubectl too; use an exec plugin")
     return NoToken()
 
 

@@ -112,6 +112,9 @@ class _Way(Way):
             return http.client.HTTPConnection(host, self._url.port or 80, timeout=timeout)
         return http.client.HTTPSConnection(host, self._url.port or 443, timeout=timeout, context=tls)
 
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> tuple[tuple[str, str], ...]:
         header = self._access.token.header()
-        return {"User-Agent": "squall", **({"Authorization": header} if header else {})}
+        who = [("Authorization", header)] if header else []
+        for name, value in self._access.impersonation:
+            who.append((name, value.encode().decode("latin-1")))  # as which it is sent; it is read as UTF-8
+        return (("User-Agent", "squall"), *who)

@@ -102,6 +102,10 @@ def refusal(tmp_path: Path):
             user(token="t", auth_provider={"name": "gcp"}),
             "auth-provider is gone from kubectl too; use an exec",
         ),
+        (
+            server("http://127.0.0.1:1", **{"proxy-url": "http://proxy:3128"}),
+            "'c' is reached by its proxy-url, and Squall speaks to no proxy; forward a port to it",
+        ),
         (plugin({"command": "/no/such"}), "the exec plugin /no/such gave no credential: .*; run it by hand"),
     ],
 )
@@ -176,6 +180,21 @@ def test_a_body_comes_with_its_length_and_a_write_without_one_with_none(client):
             there.post("/x", body)
         there.get("/x")
     assert [headers.get("Content-Length") for _, headers in server.asked] == ["15", "0", None]
+
+
+@pytest.mark.parametrize(("name", "fits"), [("kubernetes", True), ("other", False), ("", False)])
+def test_the_certificate_is_to_be_of_the_name_that_tls_server_name_says(tmp_path, client, name, fits):
+    context, asked = certified(tmp_path, "kubernetes"), []
+    context.sni_callback = lambda _, told, __: asked.append(told)
+    with answering({"/version": {"gitVersion": "v1"}}, context) as server:
+        where = {"server": f"https://{server.address}", "certificate-authority": "cert"}
+        there = client(config(clusters=[{"name": "c", "cluster": {**where, "tls-server-name": name}}]))
+        if fits:
+            assert there.get("/version") == {"gitVersion": "v1"}
+        else:
+            with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
+                there.get("/version")
+    assert asked == [name or None]
 
 
 def certified(folder, name):

@@ -26,11 +26,12 @@ _DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A server, how to trust it, and who we are."""
+    """A server, how to trust it, and who we are. *name*: of its certificate, where that is not the server's own."""
 
     server: str
     tls: ssl.SSLContext | None
     token: Token
+    name: str = ""
     impersonation: tuple[tuple[str, str], ...] = ()  # headers
 
 
@@ -141,6 +142,7 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
         server=_server(facts, cluster),
         tls=_tls(facts, who, folders.get(f"clusters/{cluster}"), folders.get(f"users/{user}")),
         token=_token(who, folders.get(f"users/{user}"), facts),
+        name=str(facts.get("tls-server-name") or ""),
         impersonation=headers_of(who),
     )
 
@@ -151,6 +153,11 @@ def _server(facts: Mapping[str, Any], cluster: str) -> str:
     server = str(facts["server"]).rstrip("/")
     if not server.startswith(("https://", "http://")):
         raise Wrong(f"the server of cluster {cluster!r} is {server}", "write https://HOST:PORT there")
+    if facts.get("proxy-url"):
+        raise Wrong(
+            f"cluster {cluster!r} is reached by its proxy-url, and Squall speaks to no proxy",
+            "forward a port to it (ssh -L), and write that as server and the server's name as tls-server-name",
+        )
     return server
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,7 +111,9 @@ class _Way(Way):
         host, tls = self._url.hostname or "localhost", self._access.tls
         if tls is None:
             return http.client.HTTPConnection(host, self._url.port or 80, timeout=timeout)
-        return http.client.HTTPSConnection(host, self._url.port or 443, timeout=timeout, context=tls)
+        return _NamedConnection(
+            host, self._url.port or 443, timeout=timeout, tls=tls, name=self._access.name or host
+        )
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         header = self._access.token.header()
@@ -118,3 +121,16 @@ class _Way(Way):
         for name, value in self._access.impersonation:
             who.append((name, value.encode().decode("latin-1")))  # as which it is sent; it is read as UTF-8
         return (("User-Agent", "squall"), *who)
+
+
+class _NamedConnection(http.client.HTTPSConnection):
+    """HTTPS to a host whose certificate is of *name*."""
+
+    def __init__(self, host: str, port: int, *, timeout: float, tls: ssl.SSLContext, name: str) -> None:
+        super().__init__(host, port, timeout=timeout, context=tls)
+        self._tls, self._name = tls, name
+
+    def connect(self) -> None:
+        """Connect as HTTP does, then ask for the name."""
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)

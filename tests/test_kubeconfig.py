@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -21,6 +22,7 @@ from runner.remote.kubeconfig import namespace_of
 from runner.remote.kubernetes import ApiError, ClusterClient
 from runner.targets.elsewhere import resolve
 from tests.answering import answering
+from tests.runs import SQUALL
 
 STUCK = "start it, or correct where it is"
 
@@ -150,6 +152,82 @@ SAID = {
     "Impersonate-Group": ["ops", "dev"],
     "Impersonate-Extra-example.com%2Fscopes%20%25": ["a", "b"],
 }
+
+
+PLUGIN = """#!/bin/sh
+echo "$1" >> {canary}
+echo '{{"status": {{"token": "t"}}}}'
+"""
+POD = {
+    "metadata": {
+        "name": "web",
+        "namespace": "default",
+        "uid": "p",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    },
+    "spec": {"containers": [{"name": "web"}]},
+    "status": {"phase": "Running", "containerStatuses": [{"name": "web", "state": {"running": {}}}]},
+}
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@pytest.fixture
+def planned(tmp_path: Path):
+    """What `squall plan` says that asks a cluster by a program, a canary; what the canary heard; its path."""
+    (tmp_path / "x.yaml").write_text(
+        "before: 1s\nafter: 1s\nfaults: {f: {kind: kill, target: web, at: 0s, restart: never}}\n"
+    )
+    plugin, canary, there = (tmp_path / name for name in ("login", "canary", "cluster.yaml"))
+    plugin.write_text(PLUGIN.format(canary=canary))
+    plugin.chmod(0o700)
+
+    def planned(*words: str, named: str = "", own: Path = tmp_path / "nowhere"):
+        (tmp_path / "here.yaml").write_text(
+            f"targets:\n  web: {{kubernetes: {{{named}selector: app=web}}}}\n"
+        )
+        pods = {"/api/v1/namespaces/default/pods": {"items": [POD]}}
+        with answering({"/version": {}, REVIEWS: {"status": {"allowed": True}}, **pods}) as server:
+            content = server_of(server.address, user(exec={"command": "./login", "args": ["s3cret"]}))
+            there.write_text(yaml.safe_dump(content))
+            done = subprocess.run(
+                [*SQUALL, "plan", "x.yaml", "--env", "here.yaml", *words],
+                cwd=tmp_path,
+                env=os.environ | {"KUBECONFIG": str(own), "HOME": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+        return done, canary.read_text().split() if canary.exists() else [], plugin
+
+    return planned
+
+
+def test_a_plan_runs_no_program_of_a_kubeconfig_that_the_environment_brought_unless_it_may(planned, tmp_path):
+    done, heard, plugin = planned(named="kubeconfig: cluster.yaml, ")
+    assert (done.returncode, heard) == (2, [])
+    [line] = done.stderr.splitlines()
+    assert re.search(
+        rf"here.yaml:2: targets.web.kubernetes.kubeconfig: .*/cluster.yaml logs in by the program {plugin},"
+        " which plan does not run unasked; write --allow-plugins",
+        line,
+    )
+    done, heard, _ = planned("--allow-plugins", named="kubeconfig: cluster.yaml, ")
+    assert (done.returncode, heard) == (0, ["s3cret"]), done.stderr
+
+
+@pytest.mark.parametrize("named", ["", "kubeconfig: cluster.yaml, "])
+def test_the_program_of_ones_own_kubeconfig_is_run_and_listed_without_its_arguments(planned, tmp_path, named):
+    own = tmp_path / "cluster.yaml"
+    done, heard, plugin = planned(named=named, own=own)
+    assert (done.returncode, heard) == (0, ["s3cret"]), done.stderr
+    assert f"  exec plugin of {own}: {plugin} (this plan ran it too)\n" in done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_kubeconfig_that_cannot_be_used_runs_nothing_and_is_said_to_be_wrong(planned, tmp_path):
+    done, heard, _ = planned(named="kubeconfig: cluster.yaml, context: none, ")
+    assert (done.returncode, heard) == (2, [])
+    assert "it has no context 'none'" in done.stderr
 
 
 def test_whom_a_kubeconfig_impersonates_is_who_makes_each_call_and_the_plan_says_so(client):

@@ -74,6 +74,7 @@ LEVELS = [
         "planning.clearance",
         "planning.outliving",
         "planning.neighbours",
+        "planning.plugins",
     },
     {"running.conductor", "running.leftovers", "planning.preparation"},
     {"running.carrying"},

@@ -42,14 +42,29 @@ from runner.shown import shown
     default=Path("reports"),
     help="Folder of earlier records: what they tell of noise and pace (reports).",
 )
+@click.option(
+    "--allow-plugins",
+    is_flag=True,
+    help="Run the exec plugins of kubeconfigs that the environment names, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 def plan_verb(
-    *, scenario: Path, environment: str, settings: tuple[str, ...], reports: Path, as_json: bool
+    *,
+    scenario: Path,
+    environment: str,
+    settings: tuple[str, ...],
+    reports: Path,
+    allow_plugins: bool,
+    as_json: bool,
 ) -> int:
-    """Show what a run of SCENARIO would do and undo, to whom, when. Executes and touches nothing."""
+    """Show what a run of SCENARIO would do and undo, to whom, when. Touches nothing, and executes nothing but the
+    exec plugin of your own kubeconfig (KUBECONFIG, ~/.kube/config) that a cluster is asked with.
+    """
     from runner.planning.foresight import with_foresight  # noqa: PLC0415 - scipy: only where a plan is printed
 
-    for prepared in prepare(scenario, environment=environment, settings=settings_of(settings)):
+    for prepared in prepare(
+        scenario, environment=environment, settings=settings_of(settings), cautious=not allow_plugins
+    ):
         plan = with_foresight(
             prepared.plan, earlier(reports / slug(prepared.plan.scenario.name), prepared.plan)
         )
@@ -86,7 +101,7 @@ def described(plan: Plan) -> Iterator[str]:
     yield from proving(plan)
     if plan.executes:
         yield ""
-        yield "Executes code that the scenario and environment bring"
+        yield "Executes code that scenario, environment and kubeconfigs bring"
         yield from (f"  {line}" for line in plan.executes)
     yield from (f"warning: {warning}" for warning in plan.warnings)
     yield ""

@@ -177,7 +177,7 @@ def _kubeconfig(entries: Mapping[str, Written], shape: KubernetesShape) -> str:
 
 
 def usual_kubeconfig() -> str:
-    """The kubeconfig that is meant where an environment names none."""
+    """Name the kubeconfig that is meant where an environment names none: the user's own."""
     if given := os.environ.get("KUBECONFIG"):
         return os.pathsep.join(str(Path(one).absolute()) for one in given.split(os.pathsep) if one)
     usual = Path("~/.kube/config").expanduser()

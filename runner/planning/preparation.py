@@ -22,6 +22,7 @@ from runner.operations.record import Identity, Spawn
 from runner.plan_record import Harm, Plan
 from runner.planning.outliving import refuse_without_end
 from runner.planning.plan import work_out
+from runner.planning.plugins import logins, refuse_strangers
 from runner.planning.scouting import cleared, drafted, left_standing, scout, with_facts
 from runner.running.acts import compile_act
 from runner.scenario import Environment, Load, Scenario, TargetSpec
@@ -49,13 +50,17 @@ def prepare(
     settings: Mapping[str, str],
     changes: Mapping[str, str] | None = None,
     calm: bool = False,
+    cautious: bool = False,
 ) -> list[Prepared]:
     """Read one scenario file and check it against its environment; a sweep gives several. Raises Refused.
 
     *changes*: path of keys -> text that stands there instead. *calm*: its faults' windows stay, and nothing is injected.
+    *cautious*: a program by which a kubeconfig that is none of the user's own logs in is not run, but refused.
     """
     read_document(path)  # a file that is no scenario says so before any environment is looked for
     place = read_environment(environment, path)
+    if cautious:
+        refuse_strangers(place)
     return [
         _prepare(scenario, place, calm=calm) for scenario in read_scenario(path, place, settings, changes)
     ]
@@ -86,6 +91,7 @@ def _prepare(scenario: Scenario, environment: Environment, *, calm: bool) -> Pre
         harms=tuple(_harms(plan, lineup)),
         acts_as=tuple(clearance.acts_as),
         leaves=tuple(standing),
+        executes=(*plan.executes, *logins(environment)),
         warnings=(*plan.warnings, *scouted.warnings, *clearance.warnings, *unread),
         calm=calm,
     )

@@ -56,6 +56,15 @@ def access_of(cluster: Cluster) -> Access:
         raise OperationFailed(f"{where} cannot be used: {error}", remedy) from error
 
 
+def plugin_of(cluster: Cluster) -> str:
+    """Name the program that says who we are there, without its arguments: they may hold secrets. Empty: none is run.
+
+    Raises OperationFailed.
+    """
+    token = access_of(cluster).token
+    return token.command if isinstance(token, ExecPlugin) else ""
+
+
 def namespace_of(cluster: Cluster) -> str:
     """The namespace that is meant where none is written: the context's, in a pod its own, else `default`.
 

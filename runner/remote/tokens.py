@@ -81,7 +81,10 @@ class ExecPlugin(NoToken):
     """A program of the kubeconfig that gives a credential until it expires."""
 
     def __init__(self, plugin: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]) -> None:
-        self._plugin, self._folder, self._facts = plugin, folder, facts
+        self._plugin, self._facts = plugin, facts
+        self.command = str(plugin.get("command", ""))
+        if "/" in self.command:  # relative to its kubeconfig, as kubectl has it
+            self.command = str(folder / Path(self.command))
         self._name = f"the exec plugin {plugin.get('command')}"
         self._status: dict[str, Any] = {}
         self._until = 0.0
@@ -115,10 +118,7 @@ class ExecPlugin(NoToken):
         return self._status
 
     def _run(self) -> dict[str, Any]:
-        command = str(self._plugin.get("command", ""))
-        if "/" in command:  # relative to its kubeconfig, as kubectl has it
-            command = str(self._folder / Path(command))
-        argv = [command, *map(str, self._plugin.get("args") or ())]
+        argv = [self.command, *map(str, self._plugin.get("args") or ())]
         extra = {str(each["name"]): str(each["value"]) for each in self._plugin.get("env") or ()}
         version = self._plugin.get("apiVersion", "client.authentication.k8s.io/v1")
         spec: dict[str, Any] = {"interactive": False}
@@ -134,13 +134,13 @@ class ExecPlugin(NoToken):
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().splitlines()
             raise OperationFailed(
-                f"the exec plugin {command} exited with {error.returncode}"
+                f"the exec plugin {self.command} exited with {error.returncode}"
                 + (f": {said[-1]}" if said else " and said nothing"),
                 _BY_HAND,
             ) from error
         except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
             raise OperationFailed(
-                f"the exec plugin {command} gave no credential: {error}", _BY_HAND
+                f"the exec plugin {self.command} gave no credential: {error}", _BY_HAND
             ) from error
 
 

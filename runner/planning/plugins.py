@@ -1,0 +1,46 @@
+"""The programs by which kubeconfigs log in: a plan lists them, and runs none that a stranger's environment could bring."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.errors import OperationFailed, Refused
+from runner.language import usual_kubeconfig
+from runner.places import Cluster
+from runner.remote.kubeconfig import plugin_of
+from runner.scenario import Environment
+from runner.targets.names import where
+
+
+def logins(environment: Environment) -> Iterator[str]:
+    """List the programs, one line for each cluster that has one."""
+    clusters = {spec.kubernetes.cluster for spec in environment.targets.values() if spec.kubernetes}
+    for kubeconfig, command in sorted({(each.kubeconfig, _command(each)) for each in clusters}):
+        if command:
+            yield f"exec plugin of {kubeconfig}: {command} (this plan ran it too)"
+
+
+def refuse_strangers(environment: Environment) -> None:
+    """Raise Refused where a kubeconfig logs in by a program, and is none of the user's own."""
+    own = _files(usual_kubeconfig()) | _files("~/.kube/config")
+    for spec in environment.targets.values():
+        if spec.kubernetes is None or _files(spec.kubernetes.cluster.kubeconfig) <= own:
+            continue
+        if command := _command(spec.kubernetes.cluster):
+            raise Refused(
+                f"{where(spec)}.kubernetes.kubeconfig: {spec.kubernetes.cluster.kubeconfig} logs in by the program"
+                f" {command}, which plan does not run unasked; write --allow-plugins, or make that file yours by KUBECONFIG"
+            )
+
+
+def _command(cluster: Cluster) -> str:
+    try:
+        return plugin_of(cluster)
+    except OperationFailed:
+        return ""  # what cannot be used runs nothing; who asks the cluster is told why
+
+
+def _files(kubeconfig: str) -> set[Path]:
+    return {Path(one).expanduser().resolve() for one in kubeconfig.split(os.pathsep) if one}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -87,6 +88,7 @@ def refusal(tmp_path: Path):
             config(contexts=[{"name": "local", "context": {"cluster": ["c"]}}]),
             "names the cluster .*, which is not in it; correct the kubeconfig",
         ),
+        (config(users=[]), "context 'local' names the user 'u', who is not in it; correct the kubeconfig"),
         (server(""), "cluster 'c' has no server; correct the kubeconfig"),
         (server("ftp://foo"), "the server of cluster 'c' is ftp://foo; write https://HOST:PORT there"),
         (
@@ -273,6 +275,22 @@ def test_the_certificate_is_to_be_of_the_name_that_tls_server_name_says(tmp_path
             with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
                 there.get("/version")
     assert asked == [name or None]
+
+
+@pytest.mark.parametrize(("as_data", "as_file"), [("", "ck"), ("ck", ""), ("c", "k"), ("k", "c")])
+def test_a_clients_certificate_and_its_key_are_each_data_or_a_file(tmp_path, client, as_data, as_file):
+    context = certified(tmp_path, "kubernetes")
+    context.load_verify_locations(tmp_path / "cert")
+    context.verify_mode = ssl.CERT_REQUIRED
+    (tmp_path / "cert").write_bytes("of Søren\n".encode() + (tmp_path / "cert").read_bytes())
+    parts = {"c": ("client-certificate", "cert"), "k": ("client-key", "key")}
+    who = {parts[one][0]: parts[one][1] for one in as_file}
+    for one in as_data:
+        who[f"{parts[one][0]}-data"] = base64.b64encode((tmp_path / parts[one][1]).read_bytes()).decode()
+    with answering({"/version": {"gitVersion": "v1"}}, context) as server:
+        where = {"server": f"https://{server.address}", "insecure-skip-tls-verify": True}
+        there = client(user(**who) | {"clusters": [{"name": "c", "cluster": where}]})
+        assert there.get("/version") == {"gitVersion": "v1"}
 
 
 def certified(folder, name):

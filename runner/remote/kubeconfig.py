@@ -145,6 +145,8 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
     cluster, user = str(context.get("cluster", "")), str(context.get("user", ""))
     if cluster not in config["clusters"]:
         raise ValueError(f"context {name!r} names the cluster {cluster!r}, which is not in it")
+    if user and user not in config["users"]:
+        raise ValueError(f"context {name!r} names the user {user!r}, who is not in it")
     facts = config["clusters"][cluster]
     who = config["users"].get(user, {})
     return Access(
@@ -180,21 +182,23 @@ def _tls(
         data=_decoded(facts.get("certificate-authority-data")),
         insecure=bool(facts.get("insecure-skip-tls-verify")),
     )
-    certificate, key = who.get("client-certificate-data"), who.get("client-key-data")
-    if certificate and key:
-        present(context, _decoded(certificate), _decoded(key))
-    elif who.get("client-certificate"):
-        context.load_cert_chain(
-            _path(who["client-certificate"], home), _path(who.get("client-key"), home) or None
-        )
+    if certificate := _text(who, "client-certificate", home):
+        present(context, certificate, _text(who, "client-key", home))
     return context
+
+
+def _text(who: Mapping[str, Any], part: str, home: Path | None) -> str:
+    """Read a part that stands there as data, which comes first, or in a file, which may hold remarks of any kind."""
+    if who.get(f"{part}-data"):
+        return _decoded(who[f"{part}-data"])
+    return Path(_path(who[part], home)).read_text(encoding="latin-1") if who.get(part) else ""
 
 
 def present(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Load a client certificate from text; OpenSSL takes files only, so one exists for a moment, for us alone."""
     descriptor, path = tempfile.mkstemp(prefix="squall-")
     try:
-        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+        with open(descriptor, "w", encoding="latin-1") as file:  # noqa: PTH123 - a descriptor
             file.write(f"{certificate}\n{key}\n")
         context.load_cert_chain(path)
     finally:
@@ -239,4 +243,4 @@ def _path(value: str | None, folder: Path | None) -> str:
 
 
 def _decoded(value: str | None) -> str:
-    return base64.b64decode(value).decode("ascii") if value else ""
+    return base64.b64decode(value).decode("latin-1") if value else ""

@@ -127,9 +127,8 @@ def _selected(client: ClusterClient, spec: TargetSpec, owners: _Owners) -> list[
             ) from None
         raise
     found = _foreign(client.get(path, labelSelector=selector_text(workload["spec"]["selector"]))["items"])
-    for pod in found:
-        if denied := owners.of(pod).denied:
-            raise denied  # it may be one of them
+    if denied := next((owners.of(pod).denied for pod in found if owners.of(pod).denied), None):
+        raise denied  # it may be one of them
     uid = workload["metadata"]["uid"]
     return [pod for pod in found if owners.of(pod).made.get("metadata", {}).get("uid") == uid]
 

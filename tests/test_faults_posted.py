@@ -282,10 +282,59 @@ def test_an_idle_container_does_not_tell_whether_it_is_squeezed(there):
 
 def test_a_counter_that_runs_faster_than_allowed_is_no_effect(there):
     usage = "cpu.stat" if "cpu.max" in limits(there.stand) else "cpuacct.usage"
-    key, second = ("usage_usec", 1e6) if usage == "cpu.stat" else ("", 1e9)
+    key = "usage_usec" if usage == "cpu.stat" else ""
     with there.busy("while True: pass"):
-        check = CheckCounter(path=f"cgroup:/{usage}", key=key, fastest=0.01 * second)
+        check = CheckCounter(path=f"cgroup:/{usage}", key=key, fastest=0.01 * _second(there))
         assert perform(check, Context(stand=there.stand)).ok is False
+
+
+def looks(act: Inner, count: int) -> list[bool | None]:
+    """What its last check says, again and again, as often as a helper asks it."""
+    seen = []
+    for _ in range(count):
+        seen.append(act.confirm()[-1].ok)
+        time.sleep(0.25)
+    return seen
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_a_quota_that_is_kept_is_confirmed_by_every_look_however_its_bursts_fall(there, share):
+    with there.busy("while True: pass"), there.busy("while True: pass"):
+        act = inner(Cpu(limit=share), there)
+        act.do()
+        assert looks(act, 20) == [True] * 20
+        act.undo()
+
+
+def test_where_the_kernel_takes_no_quota_so_small_the_least_it_takes_is_what_is_allowed(there):
+    assert perform(_own_quota(there, 0.1), Context(stand=there.stand)).ok
+    act = inner(Cpu(limit=0.05), there)  # 0.5 ms of every 100 ms; the kernel takes 1 ms
+    assert act.steps.do[0].confirm[-1].fastest == pytest.approx(0.01 * _second(there))
+    with there.busy("while True: pass"):
+        act.do()
+        assert None not in looks(act, 4)
+        assert ok(act.confirm())
+        act.undo()
+
+
+def test_twice_the_quota_is_found_out_in_a_few_seconds(there):
+    more = _own_quota(there, 0.2 * cores(there.stand))
+    with there.busy("while True: pass"), there.busy("while True: pass"):
+        act = inner(Cpu(limit=0.1), there)
+        act.do()
+        assert perform(more, Context(stand=there.stand)).ok
+        until(lambda: act.confirm()[-1].ok is False)
+
+
+def _second(there: There) -> float:
+    """A second of CPU in what counts it there."""
+    return 1e6 if "cpu.max" in limits(there.stand) else 1e9
+
+
+def _own_quota(there: There, cores: float) -> WriteFile:
+    if "cpu.max" in limits(there.stand):
+        return WriteFile(path="cgroup:/cpu.max", value=f"{round(cores * 100_000)} 100000")
+    return WriteFile(path="cgroup:/cpu.cfs_quota_us", value=str(round(cores * 100_000)))
 
 
 def test_memory_ends_at_the_limit_and_is_there_again_after_it(there):

@@ -22,6 +22,7 @@ from runner.operations.record import (
 from runner.units import Share, written
 
 _LEAST_QUOTA = 1000  # microseconds; the kernel refuses less
+_OVERDRAWN = 100_000  # microseconds; every core may run on until its next tick, and pays for it later
 
 
 class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
@@ -69,15 +70,16 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
     def _there(self, instance: Instance) -> Steps:
         """The quota of a container: it stands, somebody was held back, and nobody got more."""
         name = first_file(instance, ("cpu.max", "cpu.cfs_quota_us"), "cpu")
-        cores = self.limit * instance.cores
+        quota, period = self._quota(instance, name)
+        pace, burst = quota / period * 1e6, 2 * quota + _OVERDRAWN  # one is had late, and one early
         used = (
-            CheckCounter(path="cgroup:/cpu.stat", key="usage_usec", fastest=cores * 1e6)
+            CheckCounter(path="cgroup:/cpu.stat", key="usage_usec", fastest=pace, burst=burst)
             if name == "cpu.max"
-            else CheckCounter(path="cgroup:/cpuacct.usage", fastest=cores * 1e9)
+            else CheckCounter(path="cgroup:/cpuacct.usage", fastest=pace * 1e3, burst=burst * 1e3)
         )
         return set_there(
             instance,
-            (Setting(name, self._quota(instance, name), instance.cgroup_files[name]),),
+            (Setting(name, _line(name, quota, period), instance.cgroup_files[name]),),
             confirm=(CheckCounter(path="cgroup:/cpu.stat", key="nr_throttled"), used),
         )
 
@@ -90,9 +92,9 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
 
     def _by_cgroup(self, instance: Instance, name: str, process: Identity) -> Steps:
         path, before = f"{instance.cgroup}/{name}", instance.cgroup_files[name]
-        value = self._quota(instance, name)
+        quota, period = self._quota(instance, name)
+        value, most = _line(name, quota, period), quota / period
         confirm: tuple[Operation, ...] = (CheckFile(path=path, expect=value),)
-        most = self.limit * instance.cores
         if most < 1:  # a share of one CPU: what CheckShare can tell of a process with any number of threads
             confirm = (*confirm, CheckShare(processes=(process,), most=most))
         return Steps(
@@ -101,12 +103,16 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
             confirm=confirm,
         )
 
-    def _quota(self, instance: Instance, name: str) -> str:
+    def _quota(self, instance: Instance, name: str) -> tuple[int, int]:
+        """Microseconds of CPU, and of the period in which they may be had."""
         files = instance.cgroup_files
-        whole = name == "cpu.max"
-        period = int(files[name].split()[1] if whole else files["cpu.cfs_period_us"])
-        quota = max(_LEAST_QUOTA, math.floor(self.limit * instance.cores * period))
-        return f"{quota} {period}" if whole else str(quota)
+        period = int(files[name].split()[1] if name == "cpu.max" else files["cpu.cfs_period_us"])
+        return max(_LEAST_QUOTA, math.floor(self.limit * instance.cores * period)), period
+
+
+def _line(name: str, quota: int, period: int) -> str:
+    """A quota as that file takes it."""
+    return f"{quota} {period}" if name == "cpu.max" else str(quota)
 
 
 def _quota_file(instance: Instance) -> str | None:

@@ -46,14 +46,16 @@ class CheckFile(BaseOperation, frozen=True, kw_only=True, tag="check-file"):
 class CheckCounter(BaseOperation, frozen=True, kw_only=True, tag="check-counter"):
     """Read a counter of the kernel: True where it moved, no faster than *fastest* a second (0: however fast).
 
-    None where it stood still since this process first read it. The number is that of *key*'s line, and there the sum
-    of *fields* (`rbytes=`). The first reading takes *window* seconds.
+    None where it stood still since this process first read it. *burst*: so much more than *fastest* allows may come
+    at once, and is made up for later. The number is that of *key*'s line, and there the sum of *fields* (`rbytes=`).
+    The first reading takes *window* seconds.
     """
 
     path: str
     key: str = ""
     fields: tuple[str, ...] = ()
     fastest: float = 0.0
+    burst: float = 0.0
     window: float = 0.25
 
 

@@ -44,7 +44,7 @@ from runner.operations.record import (
     SignalTarget,
     WriteFile,
 )
-from runner.operations.stand import cores, find_stand, limits, rss
+from runner.operations.stand import cores, disks, find_stand, limits, rss
 from runner.places import Engine, Post
 from tests.cluster_parts import container, missing, until
 
@@ -282,9 +282,9 @@ def test_an_idle_container_does_not_tell_whether_it_is_squeezed(there):
 
 def test_a_counter_that_runs_faster_than_allowed_is_no_effect(there):
     usage = "cpu.stat" if "cpu.max" in limits(there.stand) else "cpuacct.usage"
-    key = "usage_usec" if usage == "cpu.stat" else ""
+    keys = ("usage_usec",) if usage == "cpu.stat" else ()
     with there.busy("while True: pass"):
-        check = CheckCounter(path=f"cgroup:/{usage}", key=key, fastest=0.01 * _second(there))
+        check = CheckCounter(path=f"cgroup:/{usage}", keys=keys, fastest=0.01 * _second(there))
         assert perform(check, Context(stand=there.stand)).ok is False
 
 
@@ -453,6 +453,54 @@ def test_disks_are_as_slow_as_asked_and_as_fast_as_before(there, tmp_path):
     until(lambda: ok(act.confirm()))
     act.undo()
     assert float(there.run(read).stdout) < 1
+
+
+@contextlib.contextmanager
+def writing(there: There, folder: Path, pieces: int) -> Iterator[subprocess.Popen]:
+    """Let it write to a disk that can be throttled, so much at a time, past the page cache."""
+    if not limits(there.stand)["disks"] or not _on_a_disk(folder, limits(there.stand)["disks"]):
+        missing("no file system here lies on a disk that can be throttled")
+    write = f"""
+    import os, mmap
+    fd, block = os.open({str(folder / "data")!r}, os.O_WRONLY | os.O_CREAT | os.O_DIRECT), mmap.mmap(-1, {pieces})
+    while True: os.pwritev(fd, [block], 0)
+    """
+    with there.busy(write) as child:
+        yield child
+
+
+@pytest.mark.parametrize("pieces", [MIB // 2, 3 * MIB])
+def test_a_throttle_that_works_is_confirmed_by_every_look_however_large_the_requests(there, tmp_path, pieces):
+    act = inner(Io(write=1e6), there)
+    act.do()
+    assert act.confirm()[-1].ok is None, "nobody writes yet"
+    with writing(there, tmp_path, pieces):
+        seen = looks(act, 20)
+    assert False not in seen
+    assert seen[-1] is True
+    act.undo()
+
+
+def test_four_times_the_pace_is_found_out_in_a_few_seconds(there, tmp_path):
+    with writing(there, tmp_path, MIB // 2):
+        act = inner(Io(write=4e6), there)
+        act.do()
+        (afar,) = act.steps.do
+        check = msgspec.structs.replace(afar.confirm[-1], fastest=1e6)
+        until(lambda: perform(check, act.context).ok is False)
+        act.undo()
+
+
+def test_the_disk_that_is_used_is_watched_wherever_it_stands_among_them(there, tmp_path, monkeypatch):
+    if not Path("/sys/block/loop0").exists():
+        pytest.skip("no second disk here")
+    monkeypatch.setattr("runner.operations.stand.disks", lambda: ["7:0", *disks()])
+    with writing(there, tmp_path, 4096):
+        act = inner(Io(write=1e6), there)
+        assert len(act.steps.do[0].do) > 1
+        act.do()
+        assert ok(act.confirm())
+        assert ok(act.undo())
 
 
 def _on_a_disk(folder: Path, numbers: str) -> bool:

@@ -73,14 +73,14 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
         quota, period = self._quota(instance, name)
         pace, burst = quota / period * 1e6, 2 * quota + _OVERDRAWN  # one is had late, and one early
         used = (
-            CheckCounter(path="cgroup:/cpu.stat", key="usage_usec", fastest=pace, burst=burst)
+            CheckCounter(path="cgroup:/cpu.stat", keys=("usage_usec",), fastest=pace, burst=burst)
             if name == "cpu.max"
             else CheckCounter(path="cgroup:/cpuacct.usage", fastest=pace * 1e3, burst=burst * 1e3)
         )
         return set_there(
             instance,
             (Setting(name, _line(name, quota, period), instance.cgroup_files[name]),),
-            confirm=(CheckCounter(path="cgroup:/cpu.stat", key="nr_throttled"), used),
+            confirm=(CheckCounter(path="cgroup:/cpu.stat", keys=("nr_throttled",)), used),
         )
 
     def _by_signals(self, process: Identity) -> Steps:

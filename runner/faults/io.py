@@ -12,6 +12,7 @@ from runner.operations.record import CheckCounter
 from runner.units import Bandwidth, written
 
 _LEAST = 4096  # bytes a second; less is no speed but a standstill
+_REQUEST = 4 << 20  # bytes that come at once: version 1 counts what is asked for, before it is let through
 _V1 = {"read": "blkio.throttle.read_bps_device", "write": "blkio.throttle.write_bps_device"}
 _FREE = "rbps=max wbps=max riops=max wiops=max"
 
@@ -54,7 +55,7 @@ class Io(Fault, frozen=True, kw_only=True, tag="io"):
                 for file, rate in ((_V1["read"], self.read), (_V1["write"], self.write))
                 if rate is not None
             )
-        return set_there(instance, settings, confirm=(self._seen(instance, numbers[0]),))
+        return set_there(instance, settings, confirm=(self._seen(instance, numbers),))
 
     def does(self) -> str:
         parts = [
@@ -72,16 +73,18 @@ class Io(Fault, frozen=True, kw_only=True, tag="io"):
                 now[key] = str(int(rate))
         return Setting("io.max", " ".join(f"{key}={value}" for key, value in now.items()), before, number)
 
-    def _seen(self, instance: Instance, number: str) -> CheckCounter:
-        """Watch one disk; who both reads and writes slowly need not do both."""
+    def _seen(self, instance: Instance, numbers: list[str]) -> CheckCounter:
+        """Watch every disk, each has the limit; who both reads and writes slowly need not do both."""
         limited = [name for name, rate in (("read", self.read), ("write", self.write)) if rate is not None]
         fastest = (self.read or 0.0) + (self.write or 0.0)
         if "io.max" in instance.cgroup_files:
-            fields = tuple(f"{name[0]}bytes=" for name in limited)
-            return CheckCounter(path="cgroup:/io.stat", key=number, fields=fields, fastest=fastest)
-        word = "Total" if len(limited) == 2 else limited[0].title()
-        path = "cgroup:/blkio.throttle.io_service_bytes"
-        return CheckCounter(path=path, key=f"{number} {word}", fastest=fastest)
+            path, keys, fields = "io.stat", numbers, tuple(f"{name[0]}bytes=" for name in limited)
+        else:
+            word = "Total" if len(limited) == 2 else limited[0].title()
+            path, keys, fields = "blkio.throttle.io_service_bytes", [f"{each} {word}" for each in numbers], ()
+        return CheckCounter(
+            path=f"cgroup:/{path}", keys=tuple(keys), fields=fields, fastest=fastest, burst=_REQUEST
+        )
 
 
 def _line_of(text: str, number: str, none: str) -> str:

@@ -98,7 +98,7 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
                 f"{instance.name}: holds {written('size', instance.rss)} now, and its kernel would kill rather"
                 f" than slow down: write a limit above that, not {written('size', limit)}"
             )
-        slowed = CheckCounter(path="cgroup:/memory.events", key="high")
+        slowed = CheckCounter(path="cgroup:/memory.events", keys=("high",))
         high = Setting("memory.high", str(limit), instance.cgroup_files["memory.high"])
         return set_there(instance, (high,), confirm=(slowed,))
 

@@ -47,12 +47,13 @@ class CheckCounter(BaseOperation, frozen=True, kw_only=True, tag="check-counter"
     """Read a counter of the kernel: True where it moved, no faster than *fastest* a second (0: however fast).
 
     None where it stood still since this process first read it. *burst*: so much more than *fastest* allows may come
-    at once, and is made up for later. The number is that of *key*'s line, and there the sum of *fields* (`rbytes=`).
+    at once, and is made up for later. With *keys* there is a counter in each of these lines: that which moved most
+    is judged, and a line that is not there yet reads 0. *fields* (`rbytes=`): those of a line are summed.
     The first reading takes *window* seconds.
     """
 
     path: str
-    key: str = ""
+    keys: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     fastest: float = 0.0
     burst: float = 0.0

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import pytest
 
 from runner.errors import OperationFailed
+from runner.faults.network import Reorder
+from runner.faults.record import Instance
 from runner.operations import round_trip, tc
 from runner.operations.kernel import kernel_features
 from runner.operations.netem import TABLE
 from runner.operations.nft import find_table
 from runner.operations.record import CheckNetem, Cut, Match, Netem, NetemGone
+from runner.places import Engine, Post
 from tests.link_parts import until
 from tests.network_parts import OTHER4, OURS4, THEIRS4, THEIRS6, Cable, Here, cable
 
@@ -166,6 +169,20 @@ def test_a_delay_is_judged_by_a_round_trip_once_there_is_one(wire, gate, monkeyp
     assert seen.ok is False
     assert "less than the delay" in seen.evidence
     round_trip.forget(match)
+    monkeypatch.undo()  # the fixture reads that nothing is left
+
+
+def test_packets_that_overtake_are_confirmed_by_the_counters_alone(wire, monkeypatch):
+    """A packet of ours may be one of those that overtake: a round trip tells nothing."""
+    monkeypatch.setattr(tc, "qdiscs", lambda: [{"handle": tc.NETEM, "packets": 5, "drops": 0, "qlen": 0}])
+    post = Post(engine=Engine(), image="any", container="c" * 64)
+    there = Instance(target="shop", name="shop.0", platform="container", post=post, kernel=("netem", "ifb"))
+    fault = Reorder(share=0.5, delay=0.5, direction="up", peers=(THEIRS4,), ports=(7000,))
+    (check,) = fault.compile(there).do[0].confirm
+    seen = wire.here.do(check)
+    assert seen.ok is True
+    assert seen.evidence == "netem passed 5 packets"
+    assert not measuring()
     monkeypatch.undo()  # the fixture reads that nothing is left
 
 

@@ -82,7 +82,7 @@ def shaped(instance: Instance, kind: str, netem: Netem, *, losses: bool = False)
     for feature in needs:
         needs_kernel(instance, feature, kind)
     check = CheckNetem(losses=losses, match=netem.match)
-    if netem.share == 1:
+    if netem.share == 1 and not netem.reorder:  # else a packet of ours may be spared, or overtake
         spread = netem.jitter * (4 if netem.distribution == "normal" else 1)
         check = msgspec.structs.replace(check, delay=netem.delay, jitter=spread)
     return afar(instance, "network", do=(netem,), undo=(NetemGone(),), confirm=(check,))

@@ -172,6 +172,20 @@ def test_a_delay_is_judged_by_a_round_trip_once_there_is_one(wire, gate, monkeyp
     monkeypatch.undo()  # the fixture reads that nothing is left
 
 
+@pytest.mark.parametrize("ports", [(), (7000,)])
+def test_no_round_trip_is_measured_where_only_some_ports_of_its_own_are_late(wire, monkeypatch, ports):
+    """A probe leaves from another port, and is not late."""
+    monkeypatch.setattr(tc, "qdiscs", lambda: [{"handle": tc.NETEM, "packets": 5, "drops": 0, "qlen": 0}])
+    match = Match(peers=(THEIRS4,), ports=ports, local_ports=(7004,), direction="in")
+    check = CheckNetem(delay=0.5, match=match)
+    until(lambda: wire.here.do(check).ok is not None)
+    seen = wire.here.do(check)
+    assert seen.ok is True
+    assert seen.evidence == "netem passed 5 packets; no round trip could be measured that it would make late"
+    round_trip.forget(match)
+    monkeypatch.undo()  # the fixture reads that nothing is left
+
+
 def test_packets_that_overtake_are_confirmed_by_the_counters_alone(wire, monkeypatch):
     """A packet of ours may be one of those that overtake: a round trip tells nothing."""
     monkeypatch.setattr(tc, "qdiscs", lambda: [{"handle": tc.NETEM, "packets": 5, "drops": 0, "qlen": 0}])

@@ -109,9 +109,8 @@ def _with_round_trip(seen: Reading, operation: CheckNetem) -> Reading:
     if trip is None:
         return Reading(ok=None, evidence=f"{seen.evidence}; a round trip is being measured")
     if not trip.whom:
-        return Reading(
-            ok=seen.ok, evidence=f"{seen.evidence}; no peer answers that a round trip could be measured to"
-        )
+        said = f"{seen.evidence}; no round trip could be measured that it would make late"
+        return Reading(ok=seen.ok, evidence=said)
     both = 2 if operation.match.direction == "both" else 1
     said = f"{seen.evidence}; a round trip to {trip.whom} takes {trip.seconds * 1e3:.1f} ms"
     if trip.seconds < (operation.delay - operation.jitter) * both * 0.9:

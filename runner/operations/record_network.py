@@ -50,7 +50,7 @@ class NetemGone(BaseOperation, frozen=True, kw_only=True, tag="netem-gone"):
 class CheckNetem(BaseOperation, frozen=True, kw_only=True, tag="check-netem"):
     """Read our qdiscs: True where their counters moved, None where nothing passed yet, False where they are not there."""
 
-    delay: float = 0.0  # with it the effect is measured too, where a peer of *match* answers
+    delay: float = 0.0  # with it the effect is measured too, where a peer of *match* answers, and no local ports are meant
     jitter: float = 0.0
     losses: bool = False  # it is to drop packets: that it does is what confirms it
     match: Match = Match()

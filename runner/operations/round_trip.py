@@ -20,7 +20,7 @@ AGAIN = 2.0  # seconds that a measurement is good for: a peer is not to be bothe
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Seconds to *whom* and back; nobody answered where that is empty."""
+    """Seconds to *whom* and back; nobody answered, or nobody was asked, where that is empty."""
 
     seconds: float = 0.0
     whom: str = ""
@@ -57,12 +57,14 @@ def forget(match: Match) -> None:
 
 
 def _measure(match: Match) -> Trip:
+    if match.local_ports:
+        return Trip()  # a packet of ours would leave from another port
     found = None
     for host in _peers(match)[:2]:
         for port in match.ports[:1] or (0,):
             if match.protocol in ("", "tcp") and port:
                 found = _by_tcp(host, port)
-            elif match.protocol in ("", "icmp") and not port and not match.local_ports:
+            elif match.protocol in ("", "icmp") and not port:
                 found = _by_icmp(host) or _by_tcp(host, 9)
         if found:
             break

@@ -595,6 +595,20 @@ def test_some_space_is_always_left(there, volume):
     held.release()
 
 
+@pytest.mark.parametrize("share", [0.97, 1.0])
+def test_a_share_that_leaves_too_little_is_confirmed_where_all_but_that_is_full(there, volume, share):
+    do, undo = filled(there, volume, share)
+    context = Context(stand=there.stand)
+    assert perform(do.confirm[0], context).ok is False
+    held = perform(do.do[0], context)
+    seen = perform(do.confirm[0], context)
+    held.release()
+    assert seen.ok
+    assert f"is 95.0% full, {share:.1%} wanted; 5.0% always stay free" in seen.evidence
+    assert perform(undo.undo[0], context).ok
+    assert perform(do.confirm[0], context).ok is False
+
+
 def test_a_volume_that_is_fuller_already_is_not_filled(there, volume):
     (volume / "theirs").write_bytes(b"x" * 30 * MIB)
     do, _ = filled(there, volume, 0.5)

@@ -15,9 +15,9 @@ from runner.units import Share, written
 class DiskFill(Fault, frozen=True, kw_only=True, tag="disk_fill"):
     """Fill the file system that holds *folder*, as the container sees it, up to *share*.
 
-    By a file that has no name, held open by a helper: the space is back when that ends, however it ends. 1 %, and
-    64 MiB of large ones, always stay free. A folder that is no volume of its own lies on the disk of the machine, and
-    everybody there feels it. A file system in memory counts as the container's memory.
+    By a file that has no name, held open by a helper: the space is back when that ends, however it ends. 1 % always
+    stays free, of small ones 64 MiB or 5 %, whichever is less. A folder that is no volume of its own lies on the disk
+    of the machine, and everybody there feels it. A file system in memory counts as the container's memory.
     """
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})

@@ -95,12 +95,14 @@ def perform_check_fill(operation: CheckFill, stand: Stand) -> Reading:
         return Reading(ok=False, evidence=f"{stand.container[:12]} does not run")
     folder = _folder(now.pid, operation.folder)
     try:
-        share, _ = _full(folder)
+        share, facts = _full(folder)
     finally:
         os.close(folder)
+    most = 1 - _left(facts)
+    kept = f"; {1 - most:.1%} always stay free" if operation.share > most else ""
     return Reading(
-        ok=share >= operation.share - CLOSE_ENOUGH,
-        evidence=f"the file system of {operation.folder} is {share:.1%} full, {operation.share:.1%} wanted",
+        ok=share >= min(operation.share, most) - CLOSE_ENOUGH,
+        evidence=f"the file system of {operation.folder} is {share:.1%} full, {operation.share:.1%} wanted{kept}",
     )
 
 
@@ -124,15 +126,24 @@ def _folder(pid: int, path: str) -> int:
 
 def _wanted(folder: int, operation: Fill) -> int:
     share, facts = _full(folder)
-    whole = (facts.f_blocks - facts.f_bfree + facts.f_bavail) * facts.f_frsize
-    left = max(LEAST * whole, min(FLOOR, whole * 0.05))
-    wanted = int(min(operation.share * whole, whole - left) - share * whole)
+    left = _left(facts)
+    wanted = int((min(operation.share, 1 - left) - share) * _whole(facts))
     if wanted <= 0:
         raise OperationFailed(
             f"the file system of {operation.folder} is {share:.1%} full already;"
-            f" {operation.share:.1%} is wanted, and {left / whole:.1%} always stay free"
+            f" {operation.share:.1%} is wanted, and {left:.1%} always stay free"
         )
     return wanted
+
+
+def _left(facts: os.statvfs_result) -> float:
+    """The share that always stays free."""
+    return max(LEAST, min(FLOOR / max(_whole(facts), 1), 0.05))
+
+
+def _whole(facts: os.statvfs_result) -> int:
+    """Bytes for who is not root."""
+    return (facts.f_blocks - facts.f_bfree + facts.f_bavail) * facts.f_frsize
 
 
 def _full(folder: int) -> tuple[float, os.statvfs_result]:

@@ -20,7 +20,10 @@ class CheckTarget(BaseOperation, frozen=True, kw_only=True, tag="check-target"):
 
 
 class Fill(BaseOperation, frozen=True, kw_only=True, tag="fill"):
-    """Fill the file system that holds *folder* (of the target) up to *share* with one file called *name*."""
+    """Fill the file system that holds *folder* (of the target) up to *share* with one file called *name*.
+
+    1 % of it always stays free, of one below 6.25 GiB 64 MiB or 5 %, whichever is less.
+    """
 
     folder: str
     name: str
@@ -35,7 +38,7 @@ class FillGone(BaseOperation, frozen=True, kw_only=True, tag="fill-gone"):
 
 
 class CheckFill(BaseOperation, frozen=True, kw_only=True, tag="check-fill"):
-    """Read how full the file system is: True where at least *share*."""
+    """Read how full the file system is: True where at least *share*, or all but what a fill leaves free."""
 
     folder: str
     share: float

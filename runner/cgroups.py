@@ -15,6 +15,10 @@ LIMITS = (
     "io.max", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
     "pids.max", "cgroup.freeze", "freezer.state",
 )  # fmt: skip  # what a fault may change, of either version
+HELD = {
+    "memory.max": ("anon", "shmem", "unevictable", "slab_unreclaimable", "kernel_stack", "pagetables"),
+    "memory.limit_in_bytes": ("total_rss", "total_shmem", "total_unevictable"),
+}  # by file of the limit: lines of memory.stat that the kernel cannot take back without swap; what is locked counts twice
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ def instance_of(made: Any, image: str) -> Instance:
         container=made.id,
         started=made.attrs["State"]["StartedAt"],
         cores=facts.cores,
-        rss=facts.rss,
+        held=facts.held,
         cgroup_files=facts.files,
         post=post,
         lease=3.0,

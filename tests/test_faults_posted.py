@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -44,7 +45,7 @@ from runner.operations.record import (
     SignalTarget,
     WriteFile,
 )
-from runner.operations.stand import cores, disks, find_stand, limits, rss
+from runner.operations.stand import cores, disks, find_stand, limits, memory_held
 from runner.places import Engine, Post
 from tests.cluster_parts import container, missing, until
 
@@ -76,7 +77,7 @@ class There:
             post=Post(engine=HOST, image="any", container=self.id),
             cgroup_files=limits(stand),
             cores=cores(stand),
-            rss=rss(stand),
+            held=memory_held(stand),
         )
 
     def run(self, program: str, timeout: float = 20) -> subprocess.CompletedProcess[str]:
@@ -191,7 +192,7 @@ def test_a_container_is_found_by_its_id_with_its_process_and_all_its_cgroups(the
     assert {"cpu.max", "cpu.cfs_quota_us"} & set(limits(stand))
     assert {"memory.max", "memory.limit_in_bytes"} & set(limits(stand))
     assert cores(stand) <= os.cpu_count()
-    assert 0 <= rss(stand) < 50 * MIB
+    assert 0 <= memory_held(stand) < 50 * MIB
 
 
 def test_the_main_process_is_the_oldest_not_one_that_joined_later(there):
@@ -350,13 +351,28 @@ def test_memory_ends_at_the_limit_and_is_there_again_after_it(there):
     assert "had it" in there.run(take).stdout
 
 
-def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_once(there):
-    with there.busy(
-        f"b = bytearray({120 * MIB})\nimport time\nprint('has', flush=True)\ntime.sleep(100)"
-    ) as child:
+HOLDING = {
+    "its own": "b = bytearray({size})",
+    "shared": "import mmap\nb = mmap.mmap(-1, {size})\nfor page in range(0, {size}, 4096): b[page] = 1",
+}
+however_held = pytest.mark.parametrize("program", HOLDING.values(), ids=HOLDING)
+
+
+@contextlib.contextmanager
+def holding(there: There, program: str, size: int) -> Iterator[subprocess.Popen]:
+    """Let a process hold so much memory among its processes."""
+    taken = program.format(size=size)
+    with there.busy(f"{taken}\nimport time\nprint('has', flush=True)\ntime.sleep(100)") as child:
         assert child.stdout.readline() == b"has\n"
+        yield child
+
+
+@however_held
+def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_once(there, program):
+    with holding(there, program, 120 * MIB) as child:
+        assert 120 * MIB <= memory_held(there.stand) < 150 * MIB
         if "memory.high" not in limits(there.stand):
-            with pytest.raises(Refused, match=r"holds .* write a limit above"):
+            with pytest.raises(Refused, match=r"holds 1[23].* write a limit above"):
                 inner(Memory(limit=48 * MIB), there)
             return
         act = inner(Memory(limit=48 * MIB), there)
@@ -366,16 +382,75 @@ def test_less_memory_than_it_holds_slows_down_or_is_refused_but_never_kills_at_o
         assert child.poll() is None
 
 
-def test_what_holds_more_than_the_limit_by_now_is_not_limited(there):
+@however_held
+def test_what_holds_more_than_the_limit_by_now_is_not_limited(there, program):
     act, before = inner(Memory(limit=64 * MIB), there), limits_of(there)
-    with there.busy(f"b = bytearray({120 * MIB})\nprint('has', flush=True)\nwhile True: pass") as child:
-        assert child.stdout.readline() == b"has\n"
+    with holding(there, program, 120 * MIB) as child:
         with pytest.raises(NothingDone, match=r"it holds 1\d\d.*iB by now, more than the limit of 64MiB"):
             act.do()
         assert limits_of(there) == before
         assert child.poll() is None
         assert ok(act.undo())
     assert limits_of(there) == before
+
+
+V2_STAT = """
+anon 10485760
+file 115343360
+kernel 24117248
+kernel_stack 2097152
+pagetables 3145728
+sec_pagetables 0
+percpu 65536
+sock 0
+vmalloc 0
+shmem 100663296
+file_mapped 0
+inactive_anon 106954752
+active_anon 4194304
+inactive_file 8388608
+active_file 6291456
+unevictable 1048576
+slab_reclaimable 12582912
+slab_unreclaimable 6291456
+slab 18874368
+"""
+
+
+@pytest.fixture
+def second(tmp_path, monkeypatch) -> Stand:
+    """A stand whose files are those of version 2, in a folder."""
+    (tmp_path / "memory.stat").write_text(V2_STAT.lstrip())
+    (tmp_path / "memory.max").write_text("max\n")
+    monkeypatch.setattr(files, "_kind", lambda device: "cgroup2")
+    return Stand(container=NOBODY_S_ID, cgroups={"v2": str(tmp_path)})
+
+
+def limited(there: There, stand: Stand, limit: int) -> Reading:
+    """Set a limit that was compiled when it held little."""
+    facts = {"cgroup_files": {"memory.max": "max", "memory.high": "max"}, "held": 0}
+    (afar,) = Memory(limit=limit).compile(msgspec.structs.replace(there.instance(), **facts)).do
+    return perform(afar.do[0], Context(stand=stand))
+
+
+def test_what_the_kernel_cannot_take_back_of_a_container_of_version_2_is_held(there, second):
+    assert memory_held(second) == (10 + 96 + 1 + 6 + 2 + 3) * MIB
+    with pytest.raises(NothingDone, match="it holds 118MiB by now, more than the limit of 117MiB"):
+        limited(there, second, 117 * MIB)
+    assert files.read(f"{second.cgroups['v2']}/memory.max") == "max"
+    assert limited(there, second, 119 * MIB).ok
+
+
+def test_a_kernel_that_counts_less_is_believed_and_one_that_counts_nothing_is_not(there, second):
+    stat = Path(second.cgroups["v2"]) / "memory.stat"
+    stat.write_text("file 1\n")
+    with pytest.raises(NothingDone, match="does not show how much is held"):
+        limited(there, second, 119 * MIB)
+    stat.write_text(re.sub("^pagetables .*\n", "", V2_STAT, flags=re.MULTILINE).lstrip())  # before Linux 5.11
+    assert memory_held(second) == 115 * MIB
+    with pytest.raises(NothingDone, match="it holds 115MiB by now"):
+        limited(there, second, 114 * MIB)
+    assert limited(there, second, 119 * MIB).ok
 
 
 def test_what_has_more_processes_than_the_limit_by_now_is_not_limited(there):

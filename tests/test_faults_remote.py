@@ -52,7 +52,7 @@ FAULTS: list[Fault] = [
 def container(files: dict[str, str] | None = None, **changes: Any) -> Instance:
     facts: dict[str, Any] = {
         "target": "shop", "name": "shop.0", "platform": "container", "engine": ENGINE, "container": ID,
-        "started": "2026-01-01T00:00:00Z", "cores": 2.0, "rss": 20 * MIB, "cgroup_files": V2 if files is None else files,
+        "started": "2026-01-01T00:00:00Z", "cores": 2.0, "held": 20 * MIB, "cgroup_files": V2 if files is None else files,
         "post": Post(engine=ENGINE, image="squall", container=ID),
     }  # fmt: skip
     return Instance(**(facts | changes))
@@ -62,7 +62,7 @@ def pod(files: dict[str, str] | None = None, workload: str = "deployment/web", *
     owned = {"workload": workload, "workload_uid": "web-uid", "replicas": 3} if workload else {}
     there = Pod(cluster=CLUSTER, namespace="shop", name="web-1", uid="pod-uid", node="node-1", **owned)
     facts: dict[str, Any] = {
-        "target": "shop", "name": "shop.0", "platform": "pod", "container": ID, "pod": there, "cores": 2.0, "rss": 20 * MIB,
+        "target": "shop", "name": "shop.0", "platform": "pod", "container": ID, "pod": there, "cores": 2.0, "held": 20 * MIB,
         "cgroup_files": V2 if files is None else files,
         "post": Post(cluster=CLUSTER, image="squall", container=ID, namespace="squall", node="node-1"),
         "reverter": Post(cluster=CLUSTER, image="squall", namespace="squall", service_account="reverter"),
@@ -236,8 +236,18 @@ def test_each_version_of_cgroups_gets_its_own_file_and_its_old_value_back(fault,
 @pytest.mark.parametrize(
     ("fault", "files", "path", "keys"),
     [
-        (Memory(limit=64 * MIB), V1, "cgroup:/memory.stat", ("total_rss", "total_unevictable")),
-        (Memory(limit=64 * MIB), V2, "cgroup:/memory.stat", ("anon", "unevictable")),
+        (
+            Memory(limit=64 * MIB),
+            V1,
+            "cgroup:/memory.stat",
+            ("total_rss", "total_shmem", "total_unevictable"),
+        ),
+        (
+            Memory(limit=64 * MIB),
+            V2,
+            "cgroup:/memory.stat",
+            ("anon", "shmem", "unevictable", "slab_unreclaimable", "kernel_stack", "pagetables"),
+        ),
         (Pids(headroom=3), V2, "cgroup:/pids.current", ()),
     ],
 )

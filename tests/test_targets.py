@@ -221,7 +221,7 @@ def test_facts_are_those_of_the_process(sleeper):
     os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     known = facts(Instance(target="shop", name="shop.0", process=identify(process.pid)))
     assert known.limits == {"AS": (-1, -1), "DATA": (1 << 30, 1 << 31)}
-    assert 1 << 20 < known.rss < 1 << 30
+    assert 1 << 20 < known.held < 1 << 30
     assert known.cores == 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from runner.cgroups import HELD
 from runner.errors import Refused
 from runner.faults.cgroup import Setting, first_file, set_there
 from runner.faults.record import Fault, Instance, Steps
@@ -22,11 +23,6 @@ from runner.operations.record import (
 from runner.units import Size, written
 
 _PAGE = 64 * 1024  # the largest page of any kernel that it may run on: cgroup limits are whole pages
-_CGROUP_FILES = ("memory.max", "memory.limit_in_bytes")
-_NOT_DROPPED = {  # what the kernel cannot take back: lines of memory.stat
-    "memory.max": ("anon", "unevictable"),
-    "memory.limit_in_bytes": ("total_rss", "total_unevictable"),
-}
 
 
 class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
@@ -35,7 +31,8 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
     *limit* by `prlimit`: its private data (RLIMIT_DATA): beyond it, allocations fail. By `cgroup`: the whole
     cgroup of its own (memory.max): beyond it, the kernel reclaims, then kills. `auto` takes prlimit.
     A managed process that dies of it is started again by the undo.
-    Containers and pods are limited by their cgroup, never by less than they hold: the kernel would kill at once.
+    Containers and pods are limited by their cgroup, never by less than they hold, shared memory, what is in tmpfs and
+    the kernel's own for them included: the kernel would kill at once.
     Where they held more when the plan looked, they are slowed down at that limit (memory.high, version 2), or it is
     refused; where they hold more by the time it is to be set, it is not set.
     *ballast*: so much memory is held, every page touched, while the fault lasts; never so much that less than
@@ -82,20 +79,20 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
         return f"at most {written('size', self.limit or 0)} of memory ({how})"
 
     def _there(self, instance: Instance) -> Steps:
-        name, limit = first_file(instance, _CGROUP_FILES, "memory"), (self.limit or 0) // _PAGE * _PAGE
+        name, limit = first_file(instance, tuple(HELD), "memory"), (self.limit or 0) // _PAGE * _PAGE
         before = instance.cgroup_files[name]
         if before != "max" and int(before) <= limit:
             raise Refused(
                 f"{instance.name}: has a limit of {written('size', int(before))} already; write less than that"
             )
-        if limit > instance.rss:
+        if limit > instance.held:
             now = "memory.current" if name == "memory.max" else "memory.usage_in_bytes"
             kept = CheckMost(path=f"cgroup:/{now}", most=limit)
-            held = Holding(path="cgroup:/memory.stat", of="memory", keys=_NOT_DROPPED[name])
+            held = Holding(path="cgroup:/memory.stat", of="memory", keys=HELD[name])
             return set_there(instance, (Setting(name, str(limit), before, held=held),), confirm=(kept,))
         if "memory.high" not in instance.cgroup_files:
             raise Refused(
-                f"{instance.name}: holds {written('size', instance.rss)} now, and its kernel would kill rather"
+                f"{instance.name}: holds {written('size', instance.held)} now, and its kernel would kill rather"
                 f" than slow down: write a limit above that, not {written('size', limit)}"
             )
         slowed = CheckCounter(path="cgroup:/memory.events", keys=("high",))
@@ -117,7 +114,7 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
         )
 
     def _by_cgroup(self, instance: Instance) -> Steps:
-        name = next((name for name in _CGROUP_FILES if name in instance.cgroup_files), None)
+        name = next((name for name in HELD if name in instance.cgroup_files), None)
         if not instance.cgroup or name is None:
             raise Refused(
                 f"{instance.name}: has no memory cgroup of its own that we may write; write by: prlimit"

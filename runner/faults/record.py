@@ -50,7 +50,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = True  # takes traffic, as far as its engine or cluster says
     created: str = ""  # when, as its engine or cluster writes it
     limits: dict[str, tuple[int, int]] = {}  # resource -> (soft, hard), for AS and DATA
-    rss: int = 0  # bytes
+    held: int = 0  # bytes of memory that the kernel cannot take back; of a process all that is resident
     cores: float = 1.0  # that it may use
     cgroup: str = ""  # directory of a cgroup of its own that we may write; empty: none
     cgroup_version: int = 0

@@ -45,7 +45,7 @@ class ContainerFacts(msgspec.Struct, frozen=True, kw_only=True):
     cgroups: dict[str, str] = {}  # controller (v2 for the unified hierarchy) -> directory
     files: dict[str, str] = {}  # limits that a fault may change, by file name, as they read now
     cores: float = 1.0
-    rss: int = 0
+    held: int = 0  # bytes of memory that the kernel cannot take back
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):

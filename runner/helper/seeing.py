@@ -26,7 +26,7 @@ def _facts(container: str) -> ContainerFacts | None:
         cgroups=stand.cgroups,
         files=stands.limits(stand),
         cores=stands.cores(stand),
-        rss=stands.rss(stand),
+        held=stands.memory_held(stand),
     )
 
 

@@ -10,7 +10,7 @@ from runner.operations.record_base import BaseOperation
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is held at the moment: the number in a kernel file, or the sum of those of its lines *keys*."""
+    """How much is held at the moment: the number in a kernel file, or the sum of those of its lines *keys* that are there."""
 
     path: str
     of: Literal["memory", "processes"]

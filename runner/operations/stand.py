@@ -7,7 +7,7 @@ import resource
 from pathlib import Path
 
 from runner import cgroups, processes
-from runner.cgroups import LIMITS, Group
+from runner.cgroups import HELD, LIMITS, Group
 from runner.operations.context import Stand
 
 READINGS = ("pids.current",)  # no limits, but what a fault has to know
@@ -66,15 +66,15 @@ def cores(stand: Stand) -> float:
     return min([float(_allowed(stand.pid)), *quotas])
 
 
-def rss(stand: Stand) -> int:
+def memory_held(stand: Stand) -> int:
     """Bytes of memory that the container holds and that cannot simply be dropped; 0 where it is not seen."""
     try:
         lines = Path(file_of(stand, "memory.stat")).read_text(encoding="utf-8").splitlines()
     except OSError:
         return _resident(stand.pid)
     counted = {key: int(value) for key, _, value in (line.partition(" ") for line in lines)}
-    held = counted.get("total_rss", counted.get("anon", 0))
-    return held + counted.get("total_unevictable", counted.get("unevictable", 0))
+    keys = next((keys for keys in HELD.values() if keys[0] in counted), ())
+    return sum(counted.get(key, 0) for key in keys)
 
 
 def disks() -> list[str]:

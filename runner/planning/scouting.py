@@ -205,7 +205,7 @@ def _beside(wanted: Mapping[str, Instance], instances: Found) -> Iterator[Instan
 def made_up(body: Instance) -> Instance:
     """Give an instance the facts that a look would find at best."""
     return msgspec.structs.replace(
-        body, kernel=_AnyKernel(), cgroup_version=1, rss=body.rss or 1, cgroup_files=_Anything()
+        body, kernel=_AnyKernel(), cgroup_version=1, held=body.held or 1, cgroup_files=_Anything()
     )
 
 
@@ -283,7 +283,7 @@ def _with_facts(one: Instance, node: NodeFacts) -> Instance:
         one,
         kernel=node.kernel,
         cores=seen.cores,
-        rss=seen.rss,
+        held=seen.held,
         cgroup_version=seen.cgroup_version,
         cgroup_files=seen.files,
     )

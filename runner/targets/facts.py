@@ -51,7 +51,7 @@ def _same(process: Identity) -> bool:
 def _measured(pid: int) -> dict[str, object]:
     limits = {name: resource.prlimit(pid, which) for name, which in _RESOURCES.items()}
     cores = min(float(len(os.sched_getaffinity(pid))), cgroups.quota(pid))
-    return {"limits": limits, "rss": rss(pid), "cores": cores}
+    return {"limits": limits, "held": rss(pid), "cores": cores}
 
 
 def rss(pid: int) -> int:

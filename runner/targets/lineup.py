@@ -104,7 +104,7 @@ class _Room:
         return msgspec.structs.replace(
             one,
             name=name,
-            rss=like.rss,
+            held=like.held,
             cores=like.cores,
             cgroup_version=like.cgroup_version,
             cgroup_files=like.cgroup_files,

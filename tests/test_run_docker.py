@@ -96,8 +96,11 @@ def test_the_way_between_two_containers_is_cut_in_the_kernel_and_whole_again(eng
     )
     before = of_shop(engine)
     code, output = place.run_fairly(scenario)
-    assert code == 0, output
-    check_faults(place.verdict())
+    verdict = place.verdict()
+    felt = [fault for fault in verdict["faults"] if not fault["unseen"]]
+    assert {fault["kind"] for fault in felt} >= {"blackhole", "reset"}, output
+    assert code == (0 if len(felt) == len(DIRECT) else 3), output  # who keeps a connection feels no refusal
+    check_faults({"faults": felt})
     assert difference(before, of_shop(engine)) == []
 
 

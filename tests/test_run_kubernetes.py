@@ -144,8 +144,12 @@ def test_an_api_server_that_hangs_halts_the_run_and_the_helpers_undo_without_it(
     assert "when its lease was over" in clean[0]["evidence"]
 
 
+TALKS = """gateway=$(ip route | awk '/default/ {print $3}')
+while true; do ping -c1 -W1 $gateway >/dev/null; sleep 0.1; done"""
+
+
 def test_pods_that_come_while_others_are_cut_off_join_as_far_as_limits_allow(cluster, image, place):
-    with deployment(cluster, replicas=2, image="busybox:local") as made:
+    with deployment(cluster, "sh", "-c", TALKS, replicas=2, image="busybox:local") as made:
         space = made.metadata.namespace
         there = f"kubeconfig: {cluster.kubeconfig}, context: {cluster.context}, namespace: {space}"
         place.environment.write_text(

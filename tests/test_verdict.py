@@ -306,6 +306,17 @@ def test_a_fault_that_was_looked_for_and_never_seen_to_act_passes_nothing():
     assert verdict_of(events=events).outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_limit_in_force_that_nobody_reached_is_an_answer():
+    events = [
+        msgspec.structs.replace(event, kind="cpu") if isinstance(event, ActChanged) else event
+        for event in act(ok=None)
+    ]
+    verdict = verdict_of(
+        events=[*phases(after=20.0, end=41.0), *events], expect=(assertion("p95 < 1", **KILL),)
+    )
+    assert verdict.outcome is Outcome.PASSED
+
+
 def test_one_who_was_hurt_makes_up_for_another_that_was_idle():
     events = [*phases(after=20.0, end=41.0), *act(), *act(instance="shop.2", ok=None)]
     verdict = verdict_of(events=events, expect=(assertion("p95 < 1", **KILL),))

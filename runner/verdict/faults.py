@@ -13,6 +13,12 @@ from runner.timeline import ActChanged, Confirmed, Control, Escaped
 from runner.verdict.record import FaultReport
 
 _TOUCHED = {"injecting", "injected", "failed"}
+_LIMITS = {
+    "cpu",
+    "io",
+    "memory",
+    "pids",
+}  # in force and never reached: whoever holds needed no more, which is an answer
 _ROLLBACK = "look at it by hand, then run squall rollback"
 
 
@@ -83,7 +89,7 @@ def _report(
         occurrence=first.occurrence,
         instances=tuple(sorted(set(acts.values()))),
         confirmed=confirmed,
-        unseen=unseen,
+        unseen=unseen and first.kind not in _LIMITS,
         evidence=evidence,
         injected_at=min(begun or started, default=None),
         reverted_at=reverted.at if reverted else None,

@@ -88,6 +88,13 @@ def test_a_squeeze_is_seen_by_the_check_also_on_an_idle_process():
         assert one(perform(CheckShare(processes=(process,), most=0.2, window=0.2), Context())).ok is True
 
 
+def test_who_happens_to_use_as_much_as_a_squeeze_would_leave_is_not_squeezed():
+    with program(sys.executable, "-c", BUSY_ONCE) as process:
+        check = CheckShare(processes=(process,), most=0.97, window=0.2)
+        until(lambda: one(perform(check, Context())).ok)
+        assert one(perform(msgspec.structs.replace(check, stops=True), Context())).ok is None
+
+
 def test_release_twice_and_after_the_end_is_harmless():
     with program("sleep", "60") as process:
         held = perform(Squeeze(processes=(process,), share=0.2), Context())

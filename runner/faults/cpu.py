@@ -87,7 +87,7 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
         return Steps(
             do=(Squeeze(processes=(process,), share=self.limit),),
             undo=(Signal(process=process, signal="CONT"),),
-            confirm=(CheckShare(processes=(process,), most=self.limit),),
+            confirm=(CheckShare(processes=(process,), most=self.limit, stops=True),),
         )
 
     def _by_cgroup(self, instance: Instance, name: str, process: Identity) -> Steps:

@@ -41,7 +41,7 @@ def perform_check_share(operation: CheckShare) -> Reading:
     evidence = f"got {got:.1%} of the CPU it could use, at most {operation.most:.1%} wanted; stood {stood / looks:.0%} of the time"
     if got > operation.most + SLACK:
         return Reading(ok=False, evidence=evidence)
-    held_back = stood > 0 or got > 0.8 * operation.most
+    held_back = stood > 0 or (not operation.stops and got > 0.8 * operation.most)
     return Reading(ok=True if held_back else None, evidence=evidence)
 
 

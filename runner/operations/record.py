@@ -205,11 +205,13 @@ class CheckLink(BaseOperation, frozen=True, kw_only=True, tag="check-link"):
 class CheckShare(BaseOperation, frozen=True, kw_only=True, tag="check-share"):
     """Measure the CPU share that processes get over *window* seconds. True where at most *most*.
 
-    None where they asked for less anyway and the mechanism cannot be seen at work.
+    None where they asked for less anyway and the mechanism cannot be seen at work. *stops*: it works by stopping
+    them, and only that counts: who happens to use about as much is not held back.
     """
 
     processes: tuple[Identity, ...]
     most: float
+    stops: bool = False
     window: float = 0.5
 
 

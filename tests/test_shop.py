@@ -190,6 +190,23 @@ def test_replicas_that_join_are_served_by_and_who_falls_silent_is_forgotten(shop
     until(lambda: get(front, "/").status == 503, within=10)
 
 
+def test_a_replica_does_not_stay_with_who_is_no_front(shop):
+    """Before a cluster knows the way to a service, somebody else may answer at its address."""
+    [web] = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        nobody.settimeout(10)
+        front = f"127.0.0.1:{nobody.getsockname()[1]}"
+        shop.start("web", "web", "--port", str(web), "--store", "{}:{}".format(*shop.link.address), "--join", front,
+                   "--address", f"127.0.0.1:{web}", "--name", "lost")  # fmt: skip
+        asked, _ = nobody.accept()
+    with asked:
+        asked.recv(1000)
+        asked.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        shop.start("front", "front", "--port", front.rpartition(":")[2], "--joining")
+        until(lambda: answers(front))
+        until(lambda: get(front, "/").headers.get("x-replica") == "lost", within=10)
+
+
 def test_a_connection_is_kept_and_half_a_request_hurts_nobody(shop):
     host, _, port = shop.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:

@@ -196,13 +196,13 @@ def test_a_replica_does_not_stay_with_who_is_no_front(shop):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         nobody.settimeout(10)
         front = f"127.0.0.1:{nobody.getsockname()[1]}"
-        shop.start("web", "web", "--port", str(web), "--store", "{}:{}".format(*shop.link.address), "--join", front,
+        shop.start("lost web", "web", "--port", str(web), "--store", "{}:{}".format(*shop.link.address), "--join", front,
                    "--address", f"127.0.0.1:{web}", "--name", "lost")  # fmt: skip
         asked, _ = nobody.accept()
     with asked:
         asked.recv(1000)
         asked.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-        shop.start("front", "front", "--port", front.rpartition(":")[2], "--joining")
+        shop.start("true front", "front", "--port", front.rpartition(":")[2], "--joining")
         until(lambda: answers(front))
         until(lambda: get(front, "/").headers.get("x-replica") == "lost", within=10)
 

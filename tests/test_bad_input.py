@@ -400,7 +400,7 @@ BAD = {
     "neither started nor found": in_environment("{match: gunicorn}", "@@{count: 3}", "lacks `command`"),
     "found twice": in_environment("{match: gunicorn}", "@@{match: gunicorn, port: 80}", "more than one"),
     "a bad pattern": in_environment("{match: gunicorn}", "@@{match: '('}", "no regular expression"),
-    "a path that no request carries": in_environment("http: /healthz", "http: @@/gesünd", "write http://localhost/ges%C3%BCnd"),
+    "a path that no request carries": in_environment("http: /healthz", "http: @@/gesünd", "write /ges%C3%BCnd there"),
     "a ready url beyond": in_environment("http: /healthz", "http: @@http://127.0.0.1:99999/", "is no url"),
     "a port beyond": in_environment("      port: 8800", "      @@port: 65535", "not possible"),
     "a secret in a file": in_environment("{API_KEY: {env: SHOP_KEY}}", "@@{API_KEY: s3cret}", "mapping"),

@@ -126,8 +126,9 @@ def check_url(written: Written, url: str) -> None:
         )
     if not good or any(sign.isspace() for sign in url):
         written.refuse(f'"{url}" is no url; write http://host:port/path')
-    if not (parts.path + parts.query).isascii():
-        written.refuse(f"has a path that no request can carry as it is; write {quote(url, safe='/:?&=%~')}")
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if not path.isascii():
+        written.refuse(f"no request can carry {path} as it is; write {quote(path, safe='/:?&=%~')} there")
 
 
 def _unit(entries: dict[str, Written], shape: IndicatorShape, source: str) -> str:

@@ -74,7 +74,7 @@ def _remedy(error: OperationFailed, spec: TargetSpec) -> str:
             else "certificate-authority of the kubeconfig"
         )
         return f"correct {whose}, or the address, to which its certificate has to belong"
-    if isinstance(error.__cause__, PermissionError):
+    if spec.docker is not None and isinstance(error.__cause__, PermissionError):
         return "join the group that its socket belongs to (docker, as a rule), or run as one who may"
     match getattr(error, "status", 0):
         case 401:

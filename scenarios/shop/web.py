@@ -76,7 +76,7 @@ async def join(front: str, address: str) -> None:
             line, _ = await asyncio.wait_for(lines.take(), JOIN_EVERY)
             line.writer.write(request)
             first, _, _ = await asyncio.wait_for(read_message(line.reader), JOIN_EVERY)
-            if first.split()[1][:1] == "2":
+            if first.startswith("HTTP/1.1 2"):
                 lines.give_back(line)
             else:  # no front: before a cluster knows the way to its services, somebody else may answer
                 line.close()

@@ -4,6 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.assertions import Bound
+from runner.faults.cpu import Cpu
 from runner.load.frames import Key
 from runner.plan_record import Harm
 from runner.plan_record import Window as Planned
@@ -307,13 +308,9 @@ def test_a_fault_that_was_looked_for_and_never_seen_to_act_passes_nothing():
 
 
 def test_a_limit_in_force_that_nobody_reached_is_an_answer():
-    events = [
-        msgspec.structs.replace(event, kind="cpu") if isinstance(event, ActChanged) else event
-        for event in act(ok=None)
-    ]
-    verdict = verdict_of(
-        events=[*phases(after=20.0, end=41.0), *events], expect=(assertion("p95 < 1", **KILL),)
-    )
+    events = [*phases(after=20.0, end=41.0), *act(ok=None)]
+    squeeze = msgspec.structs.replace(fault(), fault=Cpu(limit=0.2))
+    verdict = verdict_of(events=events, expect=(assertion("p95 < 1", **KILL),), faults=(squeeze,))
     assert verdict.outcome is Outcome.PASSED
 
 

@@ -35,6 +35,7 @@ class Cpu(Fault, frozen=True, kw_only=True, tag="cpu"):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"process", "container", "pod"})
     property: ClassVar[str] = "cpu"
+    is_limit: ClassVar[bool] = True
 
     limit: Share
     by: Literal["auto", "signals", "cgroup"] = "auto"

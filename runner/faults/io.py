@@ -26,6 +26,7 @@ class Io(Fault, frozen=True, kw_only=True, tag="io"):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
     property: ClassVar[str] = "io"
+    is_limit: ClassVar[bool] = True
 
     read: Bandwidth | None = None
     write: Bandwidth | None = None

@@ -41,6 +41,7 @@ class Memory(Fault, frozen=True, kw_only=True, tag="memory"):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"process", "container", "pod"})
     property: ClassVar[str] = "memory"
+    is_limit: ClassVar[bool] = True
 
     limit: Size | None = None
     ballast: Size | None = None

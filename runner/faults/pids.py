@@ -19,6 +19,7 @@ class Pids(Fault, frozen=True, kw_only=True, tag="pids"):
 
     platforms: ClassVar[frozenset[str]] = frozenset({"container", "pod"})
     property: ClassVar[str] = "pids"
+    is_limit: ClassVar[bool] = True
 
     headroom: int
 

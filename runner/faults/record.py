@@ -92,6 +92,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         False  # hurts what owns the pods (a Deployment), once, however many are picked
     )
 
+    is_limit: ClassVar[bool] = False  # stands whether or not anybody reaches it: who never did needed no more
     spreads: ClassVar[bool] = False  # others feel it too, where they share what is hurt: nobody is a control
 
     def unsuited(self, platform: str) -> str:

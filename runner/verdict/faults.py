@@ -13,23 +13,17 @@ from runner.timeline import ActChanged, Confirmed, Control, Escaped
 from runner.verdict.record import FaultReport
 
 _TOUCHED = {"injecting", "injected", "failed"}
-_LIMITS = {
-    "cpu",
-    "io",
-    "memory",
-    "pids",
-}  # in force and never reached: whoever holds needed no more, which is an answer
 _ROLLBACK = "look at it by hand, then run squall rollback"
 
 
 def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
     """One report for each occurrence of a fault that was at least armed, in the order of time."""
-    names = {use.name for use in plan.scenario.faults}
+    uses = {use.name: use for use in plan.scenario.faults}
     changes: dict[tuple[str, int], list[ActChanged]] = {}
     readings: dict[tuple[str, int], list[Confirmed]] = {}
     beside: dict[tuple[str, int], list[Escaped | Control]] = {}
     for event in record.events:
-        if isinstance(event, ActChanged) and event.fault in names:
+        if isinstance(event, ActChanged) and event.fault in uses:
             changes.setdefault((event.fault, event.occurrence), []).append(event)
         elif isinstance(event, Confirmed):
             readings.setdefault((event.fault, event.occurrence), []).append(event)
@@ -39,7 +33,13 @@ def fault_reports(plan: Plan, record: Record) -> tuple[FaultReport, ...]:
     does = {harm.fault: harm.does for harm in plan.harms}
     return tuple(
         _with_others(
-            _report(changes[name], readings.get(name, []), does=does.get(name[0], ""), undone=undone),
+            _report(
+                changes[name],
+                readings.get(name, []),
+                does=does.get(name[0], ""),
+                undone=undone,
+                is_limit=uses[name[0]].fault.is_limit,
+            ),
             beside.get(name, []),
             plan.known_as,
         )
@@ -66,9 +66,9 @@ def _is_left(one: Last, told: ActChanged | None) -> bool:
 
 
 def _report(
-    changes: list[ActChanged], readings: list[Confirmed], *, does: str, undone: frozenset[str]
+    changes: list[ActChanged], readings: list[Confirmed], *, does: str, undone: frozenset[str], is_limit: bool
 ) -> FaultReport:
-    """*undone*: acts that only the journal knows to be."""
+    """*undone*: acts that only the journal knows to be. *is_limit*: one that is never reached is an answer all the same."""
     first = changes[0]
     acts = {event.act: event.instance for event in changes}
     last = {event.act: event for event in changes}
@@ -89,7 +89,7 @@ def _report(
         occurrence=first.occurrence,
         instances=tuple(sorted(set(acts.values()))),
         confirmed=confirmed,
-        unseen=unseen and first.kind not in _LIMITS,
+        unseen=unseen and not is_limit,
         evidence=evidence,
         injected_at=min(begun or started, default=None),
         reverted_at=reverted.at if reverted else None,

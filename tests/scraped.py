@@ -20,7 +20,7 @@ from tests.runs import free_port
 
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str, *, every: str = "1s", **more: object) -> Iterator[str]:
-    """Start one in *folder* that scrapes *target* (host:port), with *more* configuration; its url, once it answers."""
+    """Start one in *folder* that scrapes *target* (host:port), with *more* configuration; its url, once it does."""
     binary = shutil.which("prometheus")
     if binary is None:
         if os.environ.get("SQUALL_REQUIRE") == "1":
@@ -44,9 +44,15 @@ def prometheus(folder: Path, target: str, *, every: str = "1s", **more: object) 
 
 
 def _wait_ready(url: str, log: Path) -> None:
+    """Wait until it has tried to scrape: it begins up to 5 s after it answers."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{url}/-/ready"):
-            return
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{url}/api/v1/targets") as answer,
+        ):
+            targets = json.load(answer)["data"]["activeTargets"]
+            if targets and all(each["health"] != "unknown" for each in targets):
+                return
         time.sleep(0.05)
     raise AssertionError(log.read_text()[-2000:])

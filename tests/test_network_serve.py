@@ -459,7 +459,7 @@ OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 def opening(bound, *, word=OPEN, after=0.0):
-    """A server that answers the first request of each connection with a word, after a while, and then echoes."""
+    """A server that answers the first head of each connection with a word, after a while, and then echoes."""
     with contextlib.suppress(OSError):
         while True:
             threading.Thread(target=echo_after, args=(bound.accept()[0], word, after), daemon=True).start()
@@ -469,7 +469,7 @@ def echo_after(peer, word, after):
     with contextlib.suppress(OSError), peer:
         heard = peer.recv(4096)
         threading.Event().wait(after)
-        peer.sendall(word)
+        peer.sendall(word + heard.partition(b"\r\n\r\n")[2])  # who sends on may be ahead of our reading
         while heard and (heard := peer.recv(1 << 16)):
             threading.Event().wait(after)
             peer.sendall(heard)

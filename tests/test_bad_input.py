@@ -322,6 +322,7 @@ BAD = {
     "the folder of a url": in_scenario("json: depth", "json: depth, @@cwd: .", "cwd: belongs to `command`"),
     "an unknown measure": in_scenario("measure: rss", "@@measure: leak", '"leak" is not one of'),
     "what is available of processes": in_scenario("  rss: {process: shop, measure: rss}", "@@  rss: {process: shop, measure: available}", "target shop is no pods"),
+    "the open files of containers": in_scenario("  rss: {process: shop, measure: rss}", "@@  rss: {process: boxes, measure: fds}", "neither engines nor kubelets tell the fds of boxes", "threads"),
     "an indicator named trend": in_scenario("  rss: {", "@@  trend: {command: [a]}\n  rss: {", "trend is a word of the language"),
     "an indicator named cost": in_scenario("  rss: {", "@@  cost: {command: [a]}\n  rss: {", "cost is a word of the language"),
     "a trend of nothing": in_scenario("  - always: trend of rss < 1MiB/min", "  @@- always: trend < 1MiB/min", "write trend of NAME"),

@@ -83,6 +83,9 @@ def _check_indicator(indicator: Indicator, environment: Environment) -> None:
         raise Mistake(
             indicator.place, path, f"target {indicator.target} is no pods; available is of a workload of pods"
         )
+    if indicator.measure == "fds" and platform_of(spec) != "process":
+        what = f"neither engines nor kubelets tell the fds of {indicator.target}; measure threads, or ask it by http"
+        raise Mistake(indicator.place, path, what)
 
 
 class _Assertions:

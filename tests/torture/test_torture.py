@@ -25,8 +25,7 @@ def test_whoever_is_struck_whenever_all_is_as_before(strike):
     timed = strike in (strikes.kill_runner, strikes.kill_runner_while_it_undoes)
     tries = [strike(chance) for _ in range(TRIES)]
     while len(tries) < MORE and not (
-        any(each.landed for each in tries)
-        and (not timed or min(each.seconds for each in tries) <= WITHIN)
+        any(each.landed for each in tries) and (not timed or min(each.seconds for each in tries) <= WITHIN)
     ):
         tries.append(strike(chance))
     assert all(each.clean for each in tries), tries

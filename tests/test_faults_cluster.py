@@ -146,6 +146,19 @@ def test_a_pod_is_back_also_where_a_rollout_was_paused_halfway(cluster, web, pla
     assert victim.pod.uid not in {each.pod.uid for each in instances_of(web, place, "", "")}
 
 
+def test_who_is_slow_to_come_back_is_awaited_as_long_as_the_fault_says(cluster, web, place):
+    victim, name = instances_of(web, place, "", "")[0], web.metadata.namespace
+    full = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
+    cluster.core.create_namespaced_resource_quota(name, full)
+    act = act_of(Kill(back_within=1), victim, "kill")
+    assert all(reading.ok for reading in done(act))
+    (reading,) = [perform(each, Context()) for each in act.undo]
+    assert reading.ok is False
+    assert "after 1 s; back_within" in reading.evidence
+    cluster.core.delete_namespaced_resource_quota("full", name)
+    assert undone(act_of(Kill(), victim, "kill"))
+
+
 def test_an_eviction_that_a_budget_forbids_is_not_done_and_says_so(cluster, web, place):
     budgets = budget(place, web.metadata.namespace, minimum=2, app="web")
     until(lambda: budgets().get("currentHealthy") == 2, every=0.2)

@@ -356,6 +356,22 @@ def test_a_container_that_its_engine_removes_is_not_killed_where_it_is_wanted_ba
     assert not Kill(how=how).compile(container()).do[0].gone_is_fine
 
 
+@pytest.mark.parametrize("fault", [Kill, Restart])
+def test_how_long_a_pod_is_awaited_can_be_said(fault):
+    steps = fault(back_within=300).compile(pod())
+    (undo,) = steps.undo
+    assert (undo.within, steps.deadline) == (300, 305)
+    assert fault(back_within=300).compile(container()) == fault().compile(container())
+    for wrong in (0, 3601):
+        with pytest.raises(ValueError, match="between 1s and 1h"):
+            fault(back_within=wrong)
+
+
+def test_who_is_not_awaited_is_not_awaited_for_a_while():
+    with pytest.raises(ValueError, match="awaits nobody"):
+        Kill(restart="never", back_within=300)
+
+
 def test_three_ways_to_kill_a_pod_are_three_different_things():
     delete, evict, sigkill = (Kill(how=how).compile(pod()) for how in ("delete", "evict", "sigkill"))
     assert Kill().compile(pod()) == delete

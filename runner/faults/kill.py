@@ -21,8 +21,12 @@ from runner.operations.record import (
     Signal,
     SignalTarget,
 )
+from runner.units import Duration, written
 
-COMES_BACK = 60.0  # seconds that a controller gets to bring back what was killed
+COMES_BACK = (
+    60.0  # seconds that a controller gets to bring back what was killed, where nothing else is written
+)
+_LONGEST = 3600.0
 STOPS = 28.0  # seconds: a stop takes an engine 10 s, and an undo waits up to 12 s, twice, for one cut short
 _MARGIN = 5.0
 _WAYS = {
@@ -47,7 +51,7 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
     A pod by `delete` without grace (default), `evict` as its budgets allow, or `sigkill` of the process in it: three
     different things. What Squall started, and a container, is started again by the undo, unless *restart* is
     `never`; a removed container cannot be, nor one of `docker run --rm`. A pod comes back by its controller, and the
-    undo waits for that. A process that already ran when Squall came is left to its own supervisor.
+    undo waits for that, at most *back_within*. A process that already ran when Squall came is left to its own supervisor.
     """
 
     platforms: ClassVar[frozenset[str]] = frozenset(_WAYS)
@@ -56,8 +60,12 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
 
     restart: Literal["always", "never"] = "always"
     how: Literal["auto", "kill", "stop", "rm", "delete", "evict", "sigkill"] = "auto"
+    back_within: Duration = COMES_BACK
 
     def __post_init__(self) -> None:
+        check_back_within(self.back_within)
+        if self.restart == "never" and self.back_within != COMES_BACK:
+            raise ValueError("back_within is how long somebody is awaited, and restart: never awaits nobody")
         if self.how == "rm" and self.restart == "always":
             raise ValueError(
                 "how: rm removes the container with what it wrote, which nobody brings back; add restart: never,"
@@ -124,7 +132,7 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             do=(pod.call("evict-pod" if evicted else "delete-pod"),),
             undo=self._workload_back(instance),
             confirm=(pod.check("ending" if evicted else "gone"),),
-            deadline=COMES_BACK + _MARGIN,
+            deadline=self.back_within + _MARGIN,
         )
 
     def _sigkill(self, instance: Instance) -> Steps:
@@ -137,9 +145,9 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
             undo=(),
             confirm=(CheckTarget(expect="gone"),),
         )
-        waits = () if self.restart == "never" else (Await(check=back, within=COMES_BACK),)
+        waits = () if self.restart == "never" else (Await(check=back, within=self.back_within),)
         return msgspec.structs.replace(
-            steps, undo=(*steps.undo, *waits), deadline=steps.deadline + COMES_BACK
+            steps, undo=(*steps.undo, *waits), deadline=steps.deadline + self.back_within
         )
 
     def _workload_back(self, instance: Instance) -> tuple[Operation, ...]:
@@ -159,7 +167,13 @@ class Kill(Fault, frozen=True, kw_only=True, tag="kill"):
                 f"{instance.name}: the pod {pod.name} {owner}, so nobody may bring it back; write restart: never"
             )
         back = the_workload(instance, "kill").check("back", str(pod.ready_replicas))
-        return (Await(check=back, within=COMES_BACK),)
+        return (Await(check=back, within=self.back_within),)
+
+
+def check_back_within(seconds: float) -> None:
+    """Raises ValueError where nobody could be back by then, or nobody would wait so long."""
+    if not 1.0 <= seconds <= _LONGEST:
+        raise ValueError(f"back_within is {written('duration', seconds)}; it must lie between 1s and 1h")
 
 
 def _vanishes(instance: Instance) -> str:

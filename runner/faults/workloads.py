@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from runner.errors import Refused
 from runner.faults.afar import afar
-from runner.faults.kill import COMES_BACK, STOPS
+from runner.faults.kill import COMES_BACK, STOPS, check_back_within
 from runner.faults.meant import the_pod, the_workload
 from runner.faults.record import Fault, Instance, Steps
 from runner.faults.subjects import engine_of, pod_of, suited
 from runner.operations.record import Await, CheckContainer, DockerCall
+from runner.units import Duration
 
 _MARGIN = 5.0
 
@@ -19,7 +20,7 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
     """Restart it as an operator does: a container by its engine, with SIGTERM first; of a pod the whole workload.
 
     That is a rollout: pod by pod or all at once, as the workload's own strategy says; one that replaces nobody is
-    refused. It cannot be taken back; the undo waits until everybody is ready again. The mark of the restart stays on
+    refused. It cannot be taken back; the undo waits until everybody is ready again, at most *back_within*. The mark of the restart stays on
     the pod template, as with `kubectl rollout restart`.
     """
 
@@ -27,6 +28,11 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
     property: ClassVar[str] = "life"
     recovers_from: ClassVar[str] = "injection"
     of_workload: ClassVar[bool] = True
+
+    back_within: Duration = COMES_BACK
+
+    def __post_init__(self) -> None:
+        check_back_within(self.back_within)
 
     def compile(self, instance: Instance) -> Steps:
         suited(self, instance)
@@ -51,9 +57,9 @@ class Restart(Fault, frozen=True, kw_only=True, tag="restart"):
             )
         return Steps(
             do=(workload.call("restart"),),
-            undo=(Await(check=workload.check("ready"), within=COMES_BACK),),
+            undo=(Await(check=workload.check("ready"), within=self.back_within),),
             confirm=(pod.check("gone"),) if pod.name else (),
-            deadline=COMES_BACK + _MARGIN,
+            deadline=self.back_within + _MARGIN,
         )
 
 

@@ -29,7 +29,7 @@ before: 1s
 after: 500ms
 faults:
   {fault}
-steady_state: [p95 < 2s, error_rate < 20%]
+steady_state: [p50 < 2s, error_rate < 20%]
 expect: [{{during faults: p95 < 2s}}]
 {halt}
 {compare}

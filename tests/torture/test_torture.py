@@ -11,7 +11,7 @@ from tests.torture import strikes
 pytestmark = pytest.mark.torture
 
 TRIES = 2  # of each random strike
-MORE = 6  # at most, until one lands, and one shows what the machine can do
+MORE = 15  # at most, until one lands, and one shows what the machine can do
 WITHIN = (
     0.25  # seconds from a SIGKILL of the runner to a victim that is well, where the machine has time for us
 )

@@ -155,6 +155,16 @@ def test_the_environment_of_the_design_is_read(folder: Path):
     assert environment.connections["prometheus"].token_env == "TOKEN"
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:$port/healthz", "http://127.0.0.1:88$index/", "http://$shop.address/"]
+)
+def test_a_ready_url_may_hold_what_only_the_start_of_a_process_knows(folder: Path, url: str):
+    write(folder, DESIGN, LOCAL.replace("ready: {http: /healthz", f"ready: {{http: '{url}'"))
+    managed = read_environment("local", folder / "x.yaml").targets["shop"].managed
+    assert managed is not None
+    assert managed.ready.http == url
+
+
 def test_a_scenario_without_a_load_has_no_load(folder: Path):
     write(folder, "faults: {a: {kind: kill, target: shop}}\n")
     [scenario] = read(folder)

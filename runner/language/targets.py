@@ -12,7 +12,7 @@ from runner.language.indicators import check_url
 from runner.language.moments import check_name
 from runner.language.remote_targets import check_wire, read_docker, read_kubernetes, read_wire
 from runner.language.shapes import FoundShape, LinkShape, ManagedShape, TargetShape
-from runner.language.substitution import Scope, SubstitutionError
+from runner.language.substitution import AT_SPAWN, Scope, SubstitutionError
 from runner.language.written import Written
 from runner.scenario import Found, LinkSpec, Managed, Ready, TargetSpec
 
@@ -83,7 +83,7 @@ def _managed(written: Written) -> Managed:
     if shape.ready.http and shape.ready.tcp:
         entries["ready"].refuse("says http and tcp; one of them tells when it is ready")
     if http := shape.ready.http:
-        check_url(entries["ready"].entries()["http"], f"http://localhost{http}" if http[0] == "/" else http)
+        _check_ready(entries["ready"].entries()["http"], http)
     return Managed(
         command=shape.command,
         count=shape.count,
@@ -92,6 +92,13 @@ def _managed(written: Written) -> Managed:
         env=shape.env,
         ready=Ready(http=shape.ready.http, tcp=shape.ready.tcp, within=shape.ready.within),
     )
+
+
+def _check_ready(written: Written, http: str) -> None:
+    """Refuse what no request can ask; what only the start of a process knows is a number by then."""
+    for name in AT_SPAWN:
+        http = http.replace(f"${name}", "1")
+    check_url(written, f"http://localhost{http}" if http[0] == "/" else http)
 
 
 def _folder(written: Written, entries: dict[str, Written], cwd: str) -> Path:

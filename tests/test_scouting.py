@@ -81,6 +81,27 @@ def test_a_right_that_cannot_be_asked_for_is_not_called_allowed(account, says, m
     assert [warning[: len(says)] for warning in found.warnings] == [says]
 
 
+def test_a_fault_and_an_indicator_of_one_name_are_both_asked_for(monkeypatch):
+    cluster = Cluster(uid="u")
+    kill = Right(cluster=cluster, verb="delete", resource="pods", namespace="shop")
+    read = Right(cluster=cluster, verb="get", resource="nodes/proxy", name="n1")
+    monkeypatch.setattr(clearance, "rights", lambda _: iter([kill]))
+    monkeypatch.setattr(clearance, "client_of", lambda _: NothingAllowed())
+    with pytest.raises(Refused) as refused:
+        clearance.ask({"cpu": []}, (), (), {"cpu": [read]})
+    assert str(refused.value).splitlines() == [
+        "cpu: we are not allowed to delete pods in namespace shop; grant it, or use another identity",
+        "cpu: we are not allowed to get nodes/proxy n1; grant it, or use another identity",
+    ]
+
+
+class NothingAllowed:
+    """A cluster that lets us do nothing."""
+
+    def post(self, *_):
+        return {"status": {"allowed": False}}
+
+
 class NobodyToAsk:
     """A cluster that lets us ask nothing."""
 

@@ -48,8 +48,11 @@ def ask(needs: Needs, engines: Iterable[Engine], clusters: Iterable[Cluster], re
         found.acts_as.append(_cluster(cluster))
     for post, fault in stands.items():
         found.missing += _not_there(post, fault)
-    wanted = {fault: [*rights(operations)] for fault, operations in all_of.items()}
-    found.missing += _not_allowed(wanted | {name: [*of] for name, of in reads.items()}, found.warnings)
+    wanted = [(fault, right) for fault, operations in all_of.items() for right in rights(operations)]
+    wanted += [
+        (name, right) for name, of in reads.items() for right in of
+    ]  # which may be a fault's name, too
+    found.missing += _not_allowed(wanted, found.warnings)
     if found.missing:
         raise Refused("\n".join(found.missing))
     return found
@@ -176,12 +179,11 @@ def _is_missing(client: ClusterClient, path: str) -> bool:
     return False
 
 
-def _not_allowed(needs: Mapping[str, list[Right]], warnings: list[str]) -> list[str]:
+def _not_allowed(needs: Iterable[tuple[str, Right]], warnings: list[str]) -> list[str]:
     wanted: dict[Right, list[str]] = {}
-    for name, of in needs.items():
-        for right in of:
-            if name not in wanted.setdefault(right, []):
-                wanted[right].append(name)
+    for name, right in needs:
+        if name not in wanted.setdefault(right, []):
+            wanted[right].append(name)
     clients = {right.cluster: client_of(right.cluster) for right in wanted}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda right: _allowed(clients[right.cluster], right), wanted))

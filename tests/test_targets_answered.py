@@ -152,6 +152,33 @@ def test_a_right_that_is_missed_to_know_a_workloads_pods_is_named_instead_of_cal
             resolve(targets(server.address, text), "web")
 
 
+def named(name, *owner):
+    return POD | {"metadata": POD["metadata"] | {"name": name, "uid": name, "ownerReferences": owned(*owner)}}
+
+
+@pytest.mark.parametrize(
+    ("workload", "old"),
+    [
+        ("deployment/web", ("ReplicaSet", "web-1", "gone")),
+        ("deployment/web", ("Deployment", "web", "gone")),
+        ("statefulset/db", ("StatefulSet", "db", "gone")),
+    ],
+)
+def test_the_pods_of_a_workload_that_was_deleted_are_not_those_of_one_made_anew_by_its_name(
+    targets, workload, old
+):
+    stateful = DEPLOYMENT | {"metadata": {"name": "db", "uid": "s"}}
+    pods = [POD, named("db-0", "StatefulSet", "db", "s"), named("old", *old)]
+    answers = CLUSTER | {f"{APPS}/statefulsets/db": stateful, f"{CORE}/shop/pods": {"items": pods}}
+    text = "  web: {kubernetes: {{where}, workload: %s}}\n  all: {kubernetes: {{where}, selector: app=web}}\n"
+    with answering(answers) as server:
+        environment = targets(server.address, text % workload)
+        [one] = resolve(environment, "web")
+        whose = {each.pod.name: each.pod.workload for each in resolve(environment, "all")}
+    assert one.pod.name in ("web-1-a", "db-0")
+    assert whose == {"web-1-a": "deployment/web", "db-0": "statefulset/db", "old": ""}
+
+
 @pytest.mark.parametrize("fault", [Kill(), Restart()])
 def test_a_fault_that_needs_to_know_what_owns_a_pod_names_the_right_and_others_do_without(targets, fault):
     text = "  web: {kubernetes: {{where}, selector: app=web}}\n"

@@ -89,14 +89,13 @@ class _Owners:
     def _find(self, owner: dict[str, Any]) -> _Owner:
         try:
             if owner["kind"] == "ReplicaSet":
-                above = _controller(self._client.get(f"{self._path}/replicasets/{owner['name']}"))
+                made = self._client.get(f"{self._path}/replicasets/{owner['name']}")
+                above = _controller(made) if made["metadata"]["uid"] == owner["uid"] else None
                 return self._find(above) if above is not None else _Owner()
             kind = _KINDS.get(owner["kind"])
-            if kind is None:
-                return _Owner()
-            if owner["uid"] not in self._known:
+            if kind is not None and owner["uid"] not in self._known:
                 self.workload(kind, owner["name"])
-            return self._known[owner["uid"]]
+            return self._known.get(owner["uid"], _Owner())  # one made anew by its name owns other pods
         except ApiError as error:
             if error.status == 404:
                 return _Owner()

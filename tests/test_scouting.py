@@ -224,3 +224,14 @@ def test_a_zone_keeps_the_pods_on_its_nodes_that_are_not_hurt_too(standing):
     kill = "a: {kind: kill, target: web, pick: [web.0], for: 2s}"
     lines = standing(kill, {"web": ("c", "namespace: shop, selector: app=web")}, c=[*nodes, SET, *WEB])
     assert "a: zone north keeps 1 of 2 of the targets' pods" in lines
+
+
+def test_endpoints_that_only_name_their_pods_are_theirs_too(standing):
+    by_hand = endpoints("web", *WEB)
+    for address in by_hand["subsets"][0]["addresses"]:
+        address["targetRef"] = {"kind": "Pod", "name": address["targetRef"]["name"]}
+    kill = "a: {kind: kill, target: web, pick: [web.0], for: 2s}"
+    lines = standing(
+        kill, {"web": ("c", "namespace: shop, selector: app=web")}, c=[*NODES, SET, *WEB, by_hand]
+    )
+    assert "a: service web keeps 1 of 2 ready endpoints" in lines

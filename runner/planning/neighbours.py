@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runner.errors import OperationFailed
-from runner.faults.record import Instance
+from runner.faults.record import Instance, Pod
 from runner.places import Cluster
 from runner.planning.blast import Budget, Front, Surroundings
 from runner.remote.kubernetes import ApiError
@@ -25,7 +25,7 @@ def survey(touched: Iterable[Instance], everyone: Iterable[Instance], warnings: 
     nodes = dict.fromkeys((pod.cluster, pod.node) for pod in (*pods, *others) if pod.node)
     return Surroundings(
         budgets=tuple(one for pod in spaces for one in _budgets(pod.cluster, pod.namespace, warnings)),
-        fronts=tuple(one for pod in spaces for one in _fronts(pod.cluster, pod.namespace, warnings)),
+        fronts=tuple(one for pod in spaces for one in _fronts(pod, (*pods, *others), warnings)),
         zones={(cluster, node): zone for cluster, node in nodes if (zone := _zone(cluster, node))},
     )
 
@@ -60,7 +60,8 @@ def _budget(cluster: Cluster, namespace: str, one: dict[str, Any]) -> Budget:
     )
 
 
-def _fronts(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Front]:
+def _fronts(beside: Pod, known: Iterable[Pod], warnings: list[str]) -> list[Front]:
+    cluster, namespace = beside.cluster, beside.namespace
     try:
         found = client_of(cluster).get(f"/api/v1/namespaces/{namespace}/endpoints")["items"]
     except ApiError as error:
@@ -68,18 +69,27 @@ def _fronts(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Front
             raise
         warnings.append(f"the endpoints of namespace {namespace} may not be read")
         return []
+    uids = {
+        pod.name: pod.uid for pod in known if pod.namespace == namespace and not pod.cluster.differs(cluster)
+    }
     return [
-        Front(name=one["metadata"]["name"], pods=uids)
+        Front(name=one["metadata"]["name"], pods=pods)
         for one in found
         if (
-            uids := frozenset(
-                address["targetRef"]["uid"]
+            pods := frozenset(
+                _uid(address["targetRef"], uids)
                 for subset in one.get("subsets") or ()
                 for address in subset.get("addresses") or ()
                 if (address.get("targetRef") or {}).get("kind") == "Pod"
             )
         )
     ]
+
+
+def _uid(reference: dict[str, Any], uids: Mapping[str, str]) -> str:
+    """Whom an endpoint means: what Kubernetes did not write itself may only say a name."""
+    name = str(reference.get("name", ""))
+    return str(reference.get("uid") or uids.get(name, name))
 
 
 def _zone(cluster: Cluster, node: str) -> str:

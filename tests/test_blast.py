@@ -98,6 +98,21 @@ def test_a_scaled_workload_leaves_the_pods_of_the_other_workloads_of_its_target(
     )
 
 
+def test_a_stateful_set_is_scaled_by_its_last_pods_though_others_are_not_ready():
+    bodies = [pod(f"web.{number}", workload="statefulset/web", ready=number > 0) for number in range(3)]
+    [line, *_] = said(Scale(replicas=2), ("web.1",), bodies)
+    assert line.startswith("a: leaves 1 of 2 ready web (1 were not): statefulset/web goes from 3 to 2 ")
+
+
+@pytest.mark.parametrize("workload", ["statefulset/web", "deployment/web"])
+def test_a_target_that_is_some_pods_of_a_scaled_workload_may_lose_all_of_them(plan, workload):
+    bodies = [pod(f"web.{number}", workload=workload, replicas=5, ready_replicas=5) for number in range(2)]
+    [line, *_] = said(Scale(replicas=3), ("web.0",), bodies)
+    assert line.startswith(f"a: leaves 0 of 2 ready web: {workload} goes from 5 to 3 replicas")
+    with pytest.raises(Mistake, match="0 of 2 ready instances of web would remain"):
+        plan("a: {kind: scale, target: web, replicas: 3, for: 2s}", "limits: {ready: 1}", bodies)
+
+
 def test_budgets_services_zones_and_neighbours_are_named():
     pods = frozenset(f"uid-web.{number}" for number in range(3))
     around = Surroundings(

@@ -116,9 +116,16 @@ def remains(ready: Collection[str], together: Iterable[Hurt], bodies: Bodies) ->
         if not workloads:
             hit |= struck(fault, names, bodies)
         for uid, pod in workloads.items():
-            taken[uid] += max(0, of[uid] - fault.replicas) if isinstance(fault, Scale) else pod.unavailable
+            taken[uid] += _scaled_away(fault, pod, of[uid]) if isinstance(fault, Scale) else pod.unavailable
     stand = Counter(owner for name, owner in owners.items() if identity(name, bodies) not in hit)
     return sum(max(0, count - taken[owner]) for owner, count in stand.items())
+
+
+def _scaled_away(scale: Scale, pod: Pod, ready: int) -> int:
+    """How many ready pods go at worst. A stateful set gives up its last ones; others first those that are not ready."""
+    stateful = pod.workload.startswith("statefulset/")
+    there = max(ready, pod.replicas if stateful else pod.ready_replicas)  # a target may be some of them only
+    return max(0, there - scale.replicas)
 
 
 def leaves(

@@ -12,12 +12,14 @@ import pytest
 from runner.assertions import Bound, Selector, Term, When
 from runner.errors import Mistake, Place, Refused
 from runner.faults import KINDS
+from runner.indicators.fetch import Getter
 from runner.language import parse_assertion, read_environment, read_scenario, schema
 from runner.language.document import parse_document
 from runner.language.schema import environment_schema
 from runner.language.shapes import FaultShape, IndicatorShape, LoadShape, ObjectiveShape, ScenarioShape
 from runner.language.substitution import Scope
 from runner.scenario import Anchor, Found, LinkSpec, Pick, Ready, Scenario, Stage
+from tests.answering import answering
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -241,6 +243,17 @@ def test_the_address_of_a_target_is_known_from_its_environment(folder: Path):
     spec = 'http: "http://$store.address/$$x"'
     scenario = read_part(folder, "process: shop, measure: rss", spec)
     assert scenario.indicators[0].url == "http://127.0.0.1:8901/$x"
+
+
+def test_an_indicator_asks_by_a_path_of_any_letters(folder: Path):
+    with answering({"/gr%C3%B6%C3%9Fe": {"n": 3}}) as server:
+        url = f"http://{server.address}/größe"
+        write(
+            folder,
+            f"load: {{locustfile: shoppers.py, stages: [{{rate: 1/s}}]}}\nindicators: {{n: {{http: '{url}', json: n}}}}\n",
+        )
+        [scenario] = read(folder)
+        assert Getter(2.0).get(scenario.indicators[0].url)[:2] == (200, b'{"n": 3}')
 
 
 # loads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from runner.language.convert import read_struct
 from runner.language.moments import check_name
@@ -126,9 +126,6 @@ def check_url(written: Written, url: str) -> None:
         )
     if not good or any(sign.isspace() for sign in url):
         written.refuse(f'"{url}" is no url; write http://host:port/path')
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    if not path.isascii():
-        written.refuse(f"no request can carry {path} as it is; write {quote(path, safe='/:?&=%~')} there")
 
 
 def _unit(entries: dict[str, Written], shape: IndicatorShape, source: str) -> str:

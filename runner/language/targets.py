@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from runner.language.convert import read_struct
 from runner.language.indicators import check_url
@@ -47,7 +47,7 @@ def _target(written: Written, name: str, later: Scope) -> TargetSpec:
     if not given and not shape.url:
         written.refuse("says nothing; write processes, link, docker, kubernetes or url")
     if shape.url:
-        check_url(written.entries()["url"], shape.url)
+        _check_asked(written.entries()["url"], shape.url)
     managed, found = _processes(shape.processes, later) if shape.processes is not None else (None, None)
     return TargetSpec(
         name=name,
@@ -98,7 +98,16 @@ def _check_ready(written: Written, http: str) -> None:
     """Refuse what no request can ask; what only the start of a process knows is a number by then."""
     for name in AT_SPAWN:
         http = http.replace(f"${name}", "1")
-    check_url(written, f"http://localhost{http}" if http[0] == "/" else http)
+    _check_asked(written, f"http://localhost{http}" if http[0] == "/" else http)
+
+
+def _check_asked(written: Written, url: str) -> None:
+    """Refuse a url that cannot be asked whether somebody is ready: http.client quotes none, as requests would."""
+    check_url(written, url)
+    parts = urlsplit(url)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if not path.isascii():
+        written.refuse(f"no request can carry {path} as it is; write {quote(path, safe='/:?&=%~')} there")
 
 
 def _folder(written: Written, entries: dict[str, Written], cwd: str) -> Path:

@@ -74,9 +74,19 @@ services:
     [
         (COMPOSE, "", "shop"),
         (COMPOSE, "TAG=2\nCOMPOSE_PROJECT_NAME='other'\n", "other"),
+        (COMPOSE, "COMPOSE_PROJECT_NAME=other # ours\n", "other"),
+        (COMPOSE, 'export COMPOSE_PROJECT_NAME="other" # ours\n', "other"),
+        (COMPOSE, "# COMPOSE_PROJECT_NAME=old\nCOMPOSE_PROJECT_NAME= # none\n", "shop"),
         ("services: {}\n", "TAG=2\n", "here"),
     ],
-    ids=["merge keys and tags", "a .env beside it", "by its folder"],
+    ids=[
+        "merge keys and tags",
+        "a .env beside it",
+        "a remark",
+        "an export",
+        "nothing there",
+        "by its folder",
+    ],
 )
 def test_a_compose_file_is_read_as_compose_does(read, tmp_path, text, dotenv, project):
     (tmp_path / "here").mkdir()
@@ -99,6 +109,14 @@ def test_a_compose_file_is_read_as_compose_does(read, tmp_path, text, dotenv, pr
 def test_a_compose_file_that_names_no_project_is_refused(read, tmp_path, text, says):
     (tmp_path / "compose.yaml").write_text(text)
     with pytest.raises(Refused, match=says):
+        read("targets: {web: {docker: {compose: compose.yaml}}}")
+
+
+def test_a_project_that_a_dotenv_names_by_a_variable_is_refused(read, tmp_path):
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=${USER}_shop\n")
+    with pytest.raises(
+        Refused, match=r"names its project by a variable, \$\{USER\}_shop; write compose: PROJECT"
+    ):
         read("targets: {web: {docker: {compose: compose.yaml}}}")
 
 

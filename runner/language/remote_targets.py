@@ -34,6 +34,9 @@ _WORKLOADS = {
 _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 _COMPOSE_FILES = (".yaml", ".yml")
 _VARIABLE = "COMPOSE_PROJECT_NAME"
+_ASSIGNED = re.compile(  # a value in quotes or without; a remark may follow
+    rf"""\s*(?:export\s+)?{_VARIABLE}\s*[=:]\s*(?:'([^']*)'|"([^"]*)"|([^'"#\s]\S*)|)\s*(?:\s#.*)?"""
+)
 
 
 def read_docker(written: Written) -> Containers:
@@ -110,9 +113,9 @@ def _project(written: Written, text: str) -> str:
     if not path.is_file():
         written.refuse(f"{text} is no compose file (looked in {written.folder})")
     try:
-        if named := os.environ.get(_VARIABLE) or _in_dotenv(path.parent / ".env"):
+        if named := os.environ.get(_VARIABLE):
             return named
-        name = _name_in(path.read_text()) or path.parent.name
+        name = _in_dotenv(path.parent / ".env") or _name_in(path.read_text()) or path.parent.name
     except (yaml.YAMLError, ValueError, OSError) as error:
         written.refuse(f"{text} tells no project: {str(error).splitlines()[0]}; write compose: PROJECT")
     if "$" in name:
@@ -126,8 +129,8 @@ def _project(written: Written, text: str) -> str:
 def _in_dotenv(path: Path) -> str:
     """The project that a .env beside a compose file names, which compose reads too."""
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else ()
-    found = [value for key, _, value in (line.partition("=") for line in lines) if key.strip() == _VARIABLE]
-    return found[-1].strip().strip("'\"") if found else ""
+    found = [given for line in lines if (given := _ASSIGNED.fullmatch(line))]
+    return next(filter(None, found[-1].groups()), "") if found else ""
 
 
 def _name_in(text: str) -> str:

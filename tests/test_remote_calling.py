@@ -91,6 +91,17 @@ def test_a_connection_that_lay_idle_for_long_is_used_no_more(monkeypatch):
         assert server.connections == 2
 
 
+def test_a_connection_that_ends_while_a_program_says_who_we_are_is_not_the_one_that_is_used(monkeypatch):
+    monkeypatch.setattr(Handler, "timeout", 0.1)  # that the server waits for the next call
+    with serving() as (server, client):
+        assert client.get("/one") == "/one"
+        client._way.headers = lambda: (
+            ("X-Waited", str(server.closed.wait(5))),
+        )  # as long as an exec plugin takes
+        assert client.get("/two") == "/two"
+        assert server.connections == 2
+
+
 def test_threads_that_share_a_client_get_their_own_answers():
     with serving() as (server, client), ThreadPoolExecutor(8) as pool:
         paths = [f"/{number}" for number in range(200)]

@@ -92,9 +92,12 @@ def call(
 ) -> bytes:
     """Make one call and return the body of its answer. Raises ApiError."""
     data = None if body is None else json.dumps(body).encode()
+    headers = (
+        way.headers()
+    )  # first: a program may have to be asked for them, and what lies idle may end meanwhile
     with _connected(way.take, timeout, f"{verb} {path}") as connection:
         connection.putrequest(verb, with_query(path, query))  # `request` takes no header twice
-        for header in (*way.headers(), ("Content-Type", content), ("Accept", "application/json")):
+        for header in (*headers, ("Content-Type", content), ("Accept", "application/json")):
             connection.putheader(*header)
         if data is not None or verb != "GET":
             connection.putheader("Content-Length", str(len(data or b"")))

@@ -293,6 +293,15 @@ def test_a_clients_certificate_and_its_key_are_each_data_or_a_file(tmp_path, cli
         assert there.get("/version") == {"gitVersion": "v1"}
 
 
+@pytest.mark.parametrize(
+    "context", [{"cluster": "c"}, {"cluster": "c", "user": None}, {"cluster": "c", "user": ""}]
+)
+def test_a_context_without_a_user_is_nobodys(client, context):
+    with answering({"/version": {"gitVersion": "v1"}}) as server:
+        nobody = config(contexts=[{"name": "local", "context": context}])
+        assert client(server_of(server.address, nobody)).get("/version") == {"gitVersion": "v1"}
+
+
 def certified(folder, name):
     """What a server has whose certificate is of *name*, and its own authority: the file `cert`."""
     command = (

@@ -142,7 +142,7 @@ def _from_config(config: Mapping[str, Any], wanted: str, folders: Mapping[str, P
         known = ", ".join(config["contexts"]) or "none"
         raise Wrong(f"it has no context {name!r}; it has {known}", "name one that it has")
     context = config["contexts"][name]
-    cluster, user = str(context.get("cluster", "")), str(context.get("user", ""))
+    cluster, user = str(context.get("cluster", "")), str(context.get("user") or "")
     if cluster not in config["clusters"]:
         raise ValueError(f"context {name!r} names the cluster {cluster!r}, which is not in it")
     if user and user not in config["users"]:

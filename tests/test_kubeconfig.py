@@ -293,6 +293,16 @@ def test_a_clients_certificate_and_its_key_are_each_data_or_a_file(tmp_path, cli
         assert there.get("/version") == {"gitVersion": "v1"}
 
 
+def test_an_authority_may_come_with_remarks_as_data_too(tmp_path, client):
+    context = certified(tmp_path, "kubernetes")
+    authority = base64.b64encode("of Søren\n".encode() + (tmp_path / "cert").read_bytes()).decode()
+    with answering({"/version": {"gitVersion": "v1"}}, context) as server:
+        where = {"server": f"https://{server.address}", "tls-server-name": "kubernetes"}
+        cluster = where | {"certificate-authority-data": authority}
+        there = client(config(clusters=[{"name": "c", "cluster": cluster}]))
+        assert there.get("/version") == {"gitVersion": "v1"}
+
+
 @pytest.mark.parametrize(
     "context", [{"cluster": "c"}, {"cluster": "c", "user": None}, {"cluster": "c", "user": ""}]
 )

@@ -179,7 +179,7 @@ def _tls(
         return None
     context = client_tls(
         authority=_path(facts.get("certificate-authority"), folder),
-        data=_decoded(facts.get("certificate-authority-data")),
+        data=_plain(_decoded(facts.get("certificate-authority-data"))),
         insecure=bool(facts.get("insecure-skip-tls-verify")),
     )
     if certificate := _text(who, "client-certificate", home):
@@ -192,6 +192,11 @@ def _text(who: Mapping[str, Any], part: str, home: Path | None) -> str:
     if who.get(f"{part}-data"):
         return _decoded(who[f"{part}-data"])
     return Path(_path(who[part], home)).read_text(encoding="latin-1") if who.get(part) else ""
+
+
+def _plain(text: str) -> str:
+    """Leave out of PEM what only a remark can hold: ssl takes none of it as text."""
+    return text.encode("ascii", "ignore").decode()
 
 
 def present(context: ssl.SSLContext, certificate: str, key: str) -> None:

@@ -18,6 +18,7 @@ from runner.faults.workloads import Restart, Scale
 from runner.language import read_environment, read_scenario
 from runner.places import Cluster, Engine, Post
 from runner.plan_record import Harm
+from runner.planning import scouting
 from runner.planning.blast import Budget, Front, Surroundings, leaves
 from runner.planning.permissions import rights
 from runner.planning.plan import work_out
@@ -344,6 +345,17 @@ def test_each_way_to_end_a_pod_needs_rights_of_its_own():
         "create pods/attach in namespace squall",
     } <= ours["sigkill"]
     assert not any("namespace squall" in one for one in ours["delete"])
+
+
+def test_what_an_indicator_reads_of_pods_is_asked_for(plan, monkeypatch):
+    measures = "indicators:\n  held: {process: web, measure: rss}\n  lives: {process: web, measure: restarts}"
+    made, asked = plan(f"a: {{kind: kill, target: web, pick: 1}}\n{measures}"), {}
+    monkeypatch.setattr(scouting, "ask", lambda *given: asked.update(given[-1]))
+    scouting.cleared(made.scenario, [], {"web": THREE})
+    assert {name: [one.said() for one in of] for name, of in asked.items()} == {
+        "held": ["get nodes/proxy n1", "get nodes/proxy n2"],
+        "lives": ["get pods in namespace shop"],
+    }
 
 
 def test_what_a_helper_does_with_its_own_account_that_account_has_to_be_allowed():

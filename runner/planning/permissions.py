@@ -73,10 +73,15 @@ def rights(operations: Iterable[Operation]) -> Iterator[Right]:
         yield from _rights_of(operation, None, "")
 
 
-def rights_of_summaries(instances: Iterable[Instance]) -> Iterator[Right]:
-    """What reading the kubelets' summaries of pods needs: of containers, nothing."""
-    for node in dict.fromkeys((one.pod.cluster, one.pod.node) for one in instances if one.pod is not None):
-        yield Right(cluster=node[0], verb="get", resource="nodes/proxy", name=node[1])
+def rights_of_measure(measure: str, instances: Iterable[Instance]) -> Iterator[Right]:
+    """What measuring pods needs, of their kubelets' summaries or of themselves: of containers, nothing."""
+    pods = [one.pod for one in instances if one.pod is not None]
+    if measure in ("rss", "cpu", "threads"):
+        for cluster, node in dict.fromkeys((pod.cluster, pod.node) for pod in pods):
+            yield Right(cluster=cluster, verb="get", resource="nodes/proxy", name=node)
+    if measure == "restarts":
+        for cluster, space in dict.fromkeys((pod.cluster, pod.namespace) for pod in pods):
+            yield Right(cluster=cluster, verb="get", resource="pods", namespace=space)
 
 
 def posts(operations: Iterable[Operation]) -> Iterator[Post]:

@@ -19,7 +19,7 @@ from runner.plan_record import Plan
 from runner.planning.blast import Surroundings, leaves
 from runner.planning.clearance import Clearance, ask
 from runner.planning.neighbours import survey
-from runner.planning.permissions import posts, rights_of_summaries
+from runner.planning.permissions import posts, rights_of_measure
 from runner.scenario import Environment, FaultUse, Helper, Scenario, TargetSpec
 from runner.targets.clients import client_of
 from runner.targets.elsewhere import lives_elsewhere, resolve
@@ -147,9 +147,7 @@ def cleared(scenario: Scenario, drafts: list[Draft], instances: Found) -> Cleara
     engines = dict.fromkeys(draft.body.engine for draft in drafts if draft.body.engine is not None)
     clusters = dict.fromkeys(draft.body.pod.cluster for draft in drafts if draft.body.pod is not None)
     reads = {
-        one.name: rights_of_summaries(instances.get(one.target, ()))
-        for one in scenario.indicators
-        if one.measure in ("rss", "cpu", "threads")
+        one.name: rights_of_measure(one.measure, instances.get(one.target, ())) for one in scenario.indicators
     }
     return ask(needs, engines, clusters, reads)
 

@@ -235,3 +235,14 @@ def test_endpoints_that_only_name_their_pods_are_theirs_too(standing):
         kill, {"web": ("c", "namespace: shop, selector: app=web")}, c=[*NODES, SET, *WEB, by_hand]
     )
     assert "a: service web keeps 1 of 2 ready endpoints" in lines
+
+
+@pytest.mark.parametrize(("selector", "of_them"), [({}, True), (None, False)])
+def test_a_budget_without_a_selector_is_nobodys_and_one_with_an_empty_selector_everybodys(
+    standing, selector, of_them
+):
+    odd = budget("odd", allowed=0, healthy=2)
+    odd["spec"] = {"minAvailable": 2} | ({"selector": selector} if selector is not None else {})
+    kill = "a: {kind: kill, target: web, pick: [web.0], for: 2s}"
+    lines = standing(kill, {"web": ("c", "namespace: shop, selector: app=web")}, c=[*NODES, SET, *WEB, odd])
+    assert any("budget odd would be violated" in line for line in lines) is of_them

@@ -43,7 +43,7 @@ def _budgets(cluster: Cluster, namespace: str, warnings: list[str]) -> list[Budg
                 warnings.append(f"the disruption budgets of namespace {namespace} may not be read")
                 return []
             raise
-        return [_budget(cluster, namespace, one) for one in found]
+        return [_budget(cluster, namespace, one) for one in found if one["spec"].get("selector") is not None]
     return []
 
 

@@ -1,6 +1,7 @@
 """Who a target means by what engines and clusters answer: from a server of ours where the real ones seldom say it."""
 
 import socket
+import ssl
 
 import pytest
 import yaml
@@ -92,6 +93,21 @@ def test_where_all_are_between_two_lives_that_is_said(here):
             NobodyThere, match=r"runs on .*: web is restarting; see why with docker logs web$"
         ):
             resolve(environment, "a")
+
+
+def test_certificates_that_may_not_be_read_are_not_a_matter_of_the_engines_socket(
+    here, tmp_path, monkeypatch
+):
+    for name in ("ca", "cert", "key"):
+        (tmp_path / f"{name}.pem").write_text("")
+
+    def denied(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ssl, "create_default_context", denied)
+    environment = here("targets: {a: {docker: {name: db, host: 'tcp://127.0.0.1:1', certificates: .}}}")
+    with pytest.raises(Refused, match=r"Permission denied; correct the folder, or let its files be read$"):
+        resolve(environment, "a")
 
 
 # --- Kubernetes ------------------------------------------------------------------------------------------------------

@@ -81,7 +81,10 @@ class _Way(Way):
             context = ssl.create_default_context(cafile=str(self._folder / "ca.pem"))
             context.load_cert_chain(self._folder / "cert.pem", self._folder / "key.pem")
         except OSError as error:
-            raise OperationFailed(f"certificates of the engine in {self._folder}: {error}") from error
+            raise OperationFailed(
+                f"certificates of the engine in {self._folder}: {error}",
+                "correct the folder, or let its files be read",
+            ) from error
         return context
 
 

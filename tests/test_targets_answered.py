@@ -195,6 +195,15 @@ def test_the_pods_of_a_workload_that_was_deleted_are_not_those_of_one_made_anew_
     assert whose == {"web-1-a": "deployment/web", "db-0": "statefulset/db", "old": ""}
 
 
+def test_a_stateful_sets_pods_are_known_without_the_right_to_read_what_owns_others_of_their_labels(targets):
+    stateful = DEPLOYMENT | {"metadata": {"name": "db", "uid": "s"}}
+    pods = [POD, named("db-0", "StatefulSet", "db", "s")]
+    answers = {f"{APPS}/statefulsets/db": stateful, f"{CORE}/shop/pods": {"items": pods}}
+    with answering(CLUSTER | NO_SETS | answers) as server:
+        environment = targets(server.address, "  db: {kubernetes: {{where}, workload: statefulset/db}}\n")
+        assert [one.pod.name for one in resolve(environment, "db")] == ["db-0"]
+
+
 @pytest.mark.parametrize("fault", [Kill(), Restart()])
 def test_a_fault_that_needs_to_know_what_owns_a_pod_names_the_right_and_others_do_without(targets, fault):
     text = "  web: {kubernetes: {{where}, selector: app=web}}\n"

@@ -126,8 +126,9 @@ def _selected(client: ClusterClient, spec: TargetSpec, owners: _Owners) -> list[
             ) from None
         raise
     found = _foreign(client.get(path, labelSelector=selector_text(workload["spec"]["selector"]))["items"])
-    if denied := next((owners.of(pod).denied for pod in found if owners.of(pod).denied), None):
-        raise denied  # it may be one of them
+    denied = next((owners.of(pod).denied for pod in found if owners.of(pod).denied), None)
+    if denied is not None and kind == "deployment":
+        raise denied  # it may be one of them; those of other kinds name their owner themselves
     uid = workload["metadata"]["uid"]
     return [pod for pod in found if owners.of(pod).made.get("metadata", {}).get("uid") == uid]
 

@@ -305,6 +305,16 @@ def test_an_ingress_of_somebody_else_stays_beside_our_mirror(wire):
         wire.ours.run("tc", "qdisc", "del", "dev", "near", "ingress")
 
 
+def test_an_ingress_where_we_never_lay_one_stays_though_it_leads_nowhere(wire):
+    wire.ours.run("ip", "link", "add", tc.MIRROR, "type", "ifb")
+    wire.ours.run("tc", "qdisc", "add", "dev", "lo", "handle", "ffff:", "ingress")
+    try:
+        assert wire.here.do(NetemGone()).ok
+        assert "ingress" in wire.ours.run("tc", "qdisc", "show", "dev", "lo")
+    finally:
+        wire.ours.run("tc", "qdisc", "del", "dev", "lo", "ingress")
+
+
 @in_the_kernel
 def test_twice_is_harmless(wire):
     before = wire.ours.run("tc", "qdisc", "show")

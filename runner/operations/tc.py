@@ -129,9 +129,10 @@ def explain(said: str) -> str:
 
 
 def _is_ours(device: str) -> bool:
-    """Tell of an ingress qdisc, while our mirror is there: it leads to that, or was laid and leads nowhere yet."""
+    """Tell of an ingress qdisc, while our mirror is there: it leads to that, or nowhere yet, where we lay one."""
     done = programs.run("tc", "filter", "show", "dev", device, "parent", "ffff:")
-    return MIRROR in done.stdout or (done.returncode == 0 and not done.stdout.strip())
+    leads_nowhere = done.returncode == 0 and not done.stdout.strip()
+    return MIRROR in done.stdout or (leads_nowhere and device in devices())
 
 
 def _batch(lines: tuple[str, ...], tables: str) -> None:

@@ -54,10 +54,10 @@ def perform_check_kube(operation: CheckKube) -> Reading:
             ok, seen = _ready(operation.kind, there)
             return Reading(ok=ok, evidence=f"{named}: {seen}")
         case "back":
-            count = ready_replicas(operation.kind, there)
+            count, wanted = ready_replicas(operation.kind, there), _wanted(operation.kind, there)
             return Reading(
-                ok=count >= int(operation.value),
-                evidence=f"{named}: {count} replicas ready, {operation.value} were",
+                ok=count >= min(int(operation.value), wanted),
+                evidence=f"{named}: {count} of {wanted} replicas ready, {operation.value} were",
             )
         case "taint":
             ours = json.loads(operation.value)
@@ -93,6 +93,13 @@ def ready_replicas(kind: str, there: dict[str, Any]) -> int:
     return int(status.get("numberReady" if kind == "daemonset" else "readyReplicas", 0))
 
 
+def _wanted(kind: str, there: dict[str, Any]) -> int:
+    """How many pods of a workload there are to be by now: somebody may have scaled it meanwhile."""
+    if kind == "daemonset":
+        return int(there.get("status", {}).get("desiredNumberScheduled", 0))
+    return int(there["spec"].get("replicas", 1))
+
+
 def taint_in(node: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any] | None:
     """Find the taint of the same key and effect; a node has at most one."""
     taints = node["spec"].get("taints") or []
@@ -111,13 +118,8 @@ def _ready(kind: str, there: dict[str, Any]) -> tuple[bool, str]:
             each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
         )
         return ready, "ready" if ready else f"not ready ({status.get('phase', 'its node says so')})"
-    if kind == "daemonset":
-        wanted = status.get("desiredNumberScheduled", 0)
-        updated = status.get("updatedNumberScheduled", 0)
-    else:
-        wanted = there["spec"].get("replicas", 1)
-        updated = status.get("updatedReplicas", 0)
-    ready_ones = ready_replicas(kind, there)
+    updated = status.get("updatedNumberScheduled" if kind == "daemonset" else "updatedReplicas", 0)
+    wanted, ready_ones = _wanted(kind, there), ready_replicas(kind, there)
     seen_by_controller = status.get("observedGeneration", 0) >= there["metadata"].get("generation", 0)
     total = status.get("replicas", ready_ones)
     ready = seen_by_controller and updated == ready_ones == wanted and total in (wanted, ready_ones)

@@ -60,7 +60,7 @@ class CheckKube(BaseOperation, frozen=True, kw_only=True, tag="check-kube"):
     """Read an object of a cluster: `gone` (that uid), `ending` (or gone), `ready` (pod or all replicas), or a property that has *value*.
 
     `back`: as many pods of a workload as *value* are ready, of whichever template: what a rollout that somebody
-    stopped halfway, or a pod that was not ready before, leaves possible.
+    stopped halfway, or a pod that was not ready before, leaves possible; or as are wanted by now, where that is fewer.
     """
 
     cluster: Cluster

@@ -186,6 +186,19 @@ def test_a_server_that_refuses_is_not_waited_for(wire):
     assert "passed on 1, 1 of them in vain" in wire.here.do(CheckTable(table=DNS)).evidence
 
 
+def test_a_connection_for_which_no_thread_can_be_started_ends_and_the_others_are_answered(wire, monkeypatch):
+    wire.here.do(dns(names=("*.shop.test",)))
+    with monkeypatch.context() as patched, wire.ours.entered():
+        patched.setattr(responder.threading.Thread, "start", no_thread)
+        with socket.create_connection((THEIRS4, 53), timeout=4) as asked:
+            assert asked.recv(512) == b""
+    assert look_up(wire.ours, "db.shop.test") == "nxdomain"
+
+
+def no_thread(_):
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_killed_responder_leaves_names_as_they_are(wire):
     holder = wire.holder()
     holder.do(dns())

@@ -70,7 +70,8 @@ class DnsResponder:
                     self._end()
                     return
                 assert isinstance(key.fileobj, socket.socket)
-                with contextlib.suppress(OSError):  # one that asks, or is asked, is gone: the others are not
+                # one that asks, or is asked, is gone, or there is no thread for it: the others are not
+                with contextlib.suppress(OSError, RuntimeError):
                     self._serve(key.fileobj)
             self._give_up()
 
@@ -127,7 +128,11 @@ class DnsResponder:
         elif ready.type == socket.SOCK_STREAM:
             peer, whom = ready.accept()
             self._connections.keep(peer)
-            threading.Thread(target=self._converse, args=(peer, whom[:2]), daemon=True).start()
+            try:
+                threading.Thread(target=self._converse, args=(peer, whom[:2]), daemon=True).start()
+            except RuntimeError:
+                self._connections.close(peer)
+                raise
         else:
             question, client = ready.recvfrom(65535)
             answer = self.reply(question)

@@ -64,7 +64,7 @@ class ActChanged(_Event, frozen=True, kw_only=True, tag="act"):
 
 
 class Confirmed(_Event, frozen=True, kw_only=True, tag="confirmed"):
-    """A reading of whether an act had its effect; the last one that is not None counts."""
+    """A reading of whether an act had its effect; the last one that is not None counts. *looked*: anybody could look."""
 
     act: str
     fault: str
@@ -72,6 +72,7 @@ class Confirmed(_Event, frozen=True, kw_only=True, tag="confirmed"):
     occurrence: int = 0
     ok: bool | None
     evidence: str
+    looked: bool = True
 
 
 class Escaped(_Event, frozen=True, kw_only=True, tag="escaped"):

@@ -26,7 +26,7 @@ from runner.guardian.orders import Done, Holding, Perform, Want
 from runner.guardian.rollback import rollback
 from runner.guardian.spare import Spare
 from runner.guardian.state import MachineLock, armed_runs, journal_of
-from runner.operations.record import Act, Ballast, CheckProcess, Run, Signal, Spawn, Squeeze, Stop
+from runner.operations.record import Act, Ballast, CheckFile, CheckProcess, Run, Signal, Spawn, Squeeze, Stop
 from runner.timeline import ActChanged, Confirmed
 from tests.torture.world import World
 
@@ -116,6 +116,13 @@ def test_an_act_hurts_the_victim_and_its_undo_heals_it(stage):
     moments = [each.at for each in stage.events]
     assert moments == sorted(moments)
     assert 0 < moments[0] < 20
+
+
+def test_a_confirmation_that_could_not_look_says_so(stage):
+    act = stage.pause(confirm=(CheckFile(path="cgroup:/cpu.max", expect="1000 100000"),))
+    stage.inject(act)
+    assert stage.guardian.confirm(act.id).result(SOON)[0].ok is None
+    assert [(each.ok, each.looked) for each in stage.events if isinstance(each, Confirmed)] == [(None, False)]
 
 
 def test_a_daemon_that_a_command_started_is_there_when_it_is_confirmed(stage):

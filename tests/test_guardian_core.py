@@ -321,7 +321,8 @@ def test_a_confirmation_cut_short_by_the_undo_tells_nothing(desk):
     desk.feed(messages.Undo(act="a", request=8))
     assert orders.Kill(reading) in desk.all
     desk.feed(orders.Done(reading, (Reading(ok=False, evidence="not stopped"),)))
-    assert desk.says(messages.WasConfirmed)[0].readings[0].ok is None
+    said = desk.says(messages.WasConfirmed)[0].readings[0]
+    assert (said.ok, said.looked) == (None, False)
 
 
 def test_farewell_undoes_what_is_left_and_ends(desk):

@@ -314,6 +314,18 @@ def test_a_limit_in_force_that_nobody_reached_is_an_answer():
     assert verdict.outcome is Outcome.PASSED
 
 
+def test_a_limit_that_nobody_could_look_at_passes_nothing():
+    events = [*phases(after=20.0, end=41.0), *act(ok=None)]
+    blind = [
+        msgspec.structs.replace(each, looked=False) if isinstance(each, Confirmed) else each
+        for each in events
+    ]
+    squeeze = msgspec.structs.replace(fault(), fault=Cpu(limit=0.2))
+    verdict = verdict_of(events=blind, expect=(assertion("p95 < 1", **KILL),), faults=(squeeze,))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.findings[2].reason.startswith("kill-one was never seen to act: ")
+
+
 def test_one_who_was_hurt_makes_up_for_another_that_was_idle():
     events = [*phases(after=20.0, end=41.0), *act(), *act(instance="shop.2", ok=None)]
     verdict = verdict_of(events=events, expect=(assertion("p95 < 1", **KILL),))

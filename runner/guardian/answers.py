@@ -83,7 +83,7 @@ class Answers:
             case messages.Injected() | messages.WasConfirmed():
                 return reply.readings
             case messages.Refusal():  # of a confirmation: the act is not injected any more
-                return (Reading(ok=None, evidence=reply.reason),)
+                return (Reading(ok=None, evidence=reply.reason, looked=False),)
             case Undone():
                 return reply
             case messages.AllUndone():
@@ -101,4 +101,5 @@ class Answers:
             occurrence=act.occurrence,
             ok=False if False in seen else None if None in seen or not seen else True,
             evidence="; ".join(reading.evidence for reading in reply.readings if reading.evidence),
+            looked=all(reading.looked for reading in reply.readings),
         )

@@ -12,6 +12,8 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
+
 from runner.errors import OutOfReach
 from runner.guardian.messages import PACKET, HandReady, LetGo, Task, TaskDone, TaskHeld, pack, read_to_hand
 from runner.operations import Context, Held, perform
@@ -141,4 +143,4 @@ def _leave(_number: int, _frame: object) -> None:
 def _short(reading: Reading) -> Reading:
     if len(reading.evidence) <= _LONGEST:
         return reading
-    return Reading(ok=reading.ok, evidence=reading.evidence[:_LONGEST] + "…", processes=reading.processes)
+    return msgspec.structs.replace(reading, evidence=reading.evidence[:_LONGEST] + "…")

@@ -251,9 +251,9 @@ class Life:
 
     def _confirmed(self, request: int, readings: tuple[Reading, ...], problem: str) -> None:
         if self.state != "injected":
-            readings = (Reading(ok=None, evidence="cut short by the undo"),)
+            readings = (Reading(ok=None, evidence="cut short by the undo", looked=False),)
         elif problem and not any(reading.ok is False for reading in readings):
-            readings = (*readings, Reading(ok=None, evidence=problem))
+            readings = (*readings, Reading(ok=None, evidence=problem, looked=False))
         self._emit(Say(messages.WasConfirmed(request=request, act=self.act.id, readings=readings)))
 
     def _perform(self, operations: tuple[Operation, ...], purpose: Purpose) -> int:

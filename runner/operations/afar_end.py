@@ -74,14 +74,15 @@ def perform_check_afar(operation: CheckAfar) -> Reading:
         if reports and reports[-1].state == "seen":
             seen = reports[-1]
             if seen.problem or not seen.readings:
-                return Reading(ok=None, evidence=seen.problem or "the helper looks at nothing")
+                said = seen.problem or "the helper looks at nothing"
+                return Reading(ok=None, evidence=said, looked=False)
             return together(seen.readings, "")
         if reports and reports[-1].state in ("failed", "clean", "dirty"):
             return Reading(
                 ok=False, evidence=f"the helper undid it already: {reports[-1].problem}".rstrip(": ")
             )
         if clock.now() >= until:
-            return Reading(ok=None, evidence=f"the helper {name} has not looked yet")
+            return Reading(ok=None, evidence=f"the helper {name} has not looked yet", looked=False)
         select.select((), (), (), LOOK)
 
 

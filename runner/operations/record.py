@@ -262,12 +262,13 @@ Operation = (
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What an operation saw. ok: True as wanted, False not, None cannot be told. *evidence* is one sentence.
 
-    *processes*: identities of what was spawned or found, for the runner.
+    *processes*: identities of what was spawned or found, for the runner. *looked*: whether anybody could look at all.
     """
 
     ok: bool | None = True
     evidence: str = ""
     processes: tuple[Identity, ...] = ()
+    looked: bool = True
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ def _is_left(one: Last, told: ActChanged | None) -> bool:
 def _report(
     changes: list[ActChanged], readings: list[Confirmed], *, does: str, undone: frozenset[str], is_limit: bool
 ) -> FaultReport:
-    """*undone*: acts that only the journal knows to be. *is_limit*: one that is never reached is an answer all the same."""
+    """*undone*: acts that only the journal knows to be. *is_limit*: one that was read to be in force and is never reached is an answer all the same."""
     first = changes[0]
     acts = {event.act: event.instance for event in changes}
     last = {event.act: event for event in changes}
@@ -89,7 +89,7 @@ def _report(
         occurrence=first.occurrence,
         instances=tuple(sorted(set(acts.values()))),
         confirmed=confirmed,
-        unseen=unseen and not is_limit,
+        unseen=unseen and not (is_limit and any(reading.looked for reading in readings)),
         evidence=evidence,
         injected_at=min(begun or started, default=None),
         reverted_at=reverted.at if reverted else None,

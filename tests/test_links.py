@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runner import clock
 from runner.errors import OperationFailed
+from runner.links.loop import Loop
 from runner.links.proxy import listeners, resolve
+from runner.links.relay import Relay
 from tests.link_parts import PATIENCE, crowd_server, echo, greet, proxy, receive, round_trip, server, until
 
 LOT = 64 << 20  # bytes
@@ -86,6 +89,29 @@ def test_an_upstream_that_is_not_there_resets_the_client(tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with proxy(address, tmp_path) as link, pytest.raises(ConnectionResetError), link.client() as client:
         client.recv(1)
+
+
+def test_an_address_of_a_family_that_the_kernel_lacks_is_no_reason_to_try_no_other():
+    """As ::1 of `localhost` is where IPv6 is switched off."""
+    loop = Loop()
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as here:
+        there.settimeout(1.0)
+        relay = Relay(loop, "store", here, [(9999, ("::1", 1)), (socket.AF_INET, there.getsockname())])
+
+        def reached():
+            there.accept()[0].close()
+            for connection in tuple(relay.connections):
+                connection.reset()
+            loop.call_at(clock.now() + 0.05, leave)  # what was reset is closed before
+
+        with socket.create_connection(here.getsockname(), timeout=PATIENCE):
+            loop.call_at(clock.now() + 0.1, reached)
+            with pytest.raises(SystemExit):
+                loop.run()
+
+
+def leave():
+    raise SystemExit
 
 
 @pytest.mark.parametrize("spare", [6, 7], ids=["for whole connections", "for a client without an upstream"])

@@ -53,7 +53,7 @@ class Connection:
             try:
                 sock = socket.socket(family, socket.SOCK_STREAM)
             except OSError:
-                break  # out of descriptors: this one cannot be served
+                continue  # out of descriptors, or of a family that the kernel lacks: another may do
             sock.setblocking(False)
             if sock.connect_ex(address) in (0, errno.EINPROGRESS):
                 self._dialled = sock

@@ -183,13 +183,14 @@ def planned(tmp_path: Path):
     plugin.write_text(PLUGIN.format(canary=canary))
     plugin.chmod(0o700)
 
-    def planned(*words: str, named: str = "", own: Path = tmp_path / "nowhere"):
+    def planned(*words: str, named: str = "", own: Path = tmp_path / "nowhere", **who: object):
         (tmp_path / "here.yaml").write_text(
             f"targets:\n  web: {{kubernetes: {{{named}selector: app=web}}}}\n"
         )
         pods = {"/api/v1/namespaces/default/pods": {"items": [POD]}}
         with answering({"/version": {}, REVIEWS: {"status": {"allowed": True}}, **pods}) as server:
-            content = server_of(server.address, user(exec={"command": "./login", "args": ["s3cret"]}))
+            who = who or {"exec": {"command": "./login", "args": ["s3cret"]}}
+            content = server_of(server.address, user(**who))
             there.write_text(yaml.safe_dump(content))
             done = subprocess.run(
                 [*SQUALL, "plan", "x.yaml", "--env", "here.yaml", *words],
@@ -215,6 +216,20 @@ def test_a_plan_runs_no_program_of_a_kubeconfig_that_the_environment_brought_unl
     )
     done, heard, _ = planned("--allow-plugins", named="kubeconfig: cluster.yaml, ")
     assert (done.returncode, heard) == (0, ["s3cret"]), done.stderr
+
+
+def test_a_plan_sends_no_file_from_elsewhere_to_a_server_that_the_environment_brought(planned, tmp_path):
+    named, elsewhere = "kubeconfig: cluster.yaml, ", tmp_path.parent / f"{tmp_path.name}.token"
+    elsewhere.write_text("mine")
+    (tmp_path / "link").symlink_to(elsewhere)
+    (tmp_path / "brought").write_text("theirs")
+    for file in (str(elsewhere), "link"):
+        done, *_ = planned(named=named, tokenFile=file)
+        assert done.returncode == 2
+        assert f"logs in by what {elsewhere} holds, which plan does not send unasked" in done.stderr
+        assert planned("--allow-plugins", named=named, tokenFile=file)[0].returncode == 0
+    assert planned(named=named, tokenFile="brought")[0].returncode == 0
+    assert planned(own=tmp_path / "cluster.yaml", tokenFile=str(elsewhere))[0].returncode == 0
 
 
 @pytest.mark.parametrize("named", ["", "kubeconfig: cluster.yaml, "])

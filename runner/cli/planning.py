@@ -45,7 +45,7 @@ from runner.shown import shown
 @click.option(
     "--allow-plugins",
     is_flag=True,
-    help="Run the exec plugins of kubeconfigs that the environment names, too.",
+    help="Run the exec plugins, and send the token files, of kubeconfigs that the environment names, too.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 def plan_verb(

@@ -49,9 +49,7 @@ def ask(needs: Needs, engines: Iterable[Engine], clusters: Iterable[Cluster], re
     for post, fault in stands.items():
         found.missing += _not_there(post, fault)
     wanted = [(fault, right) for fault, operations in all_of.items() for right in rights(operations)]
-    wanted += [
-        (name, right) for name, of in reads.items() for right in of
-    ]  # which may be a fault's name, too
+    wanted += [(name, right) for name, of in reads.items() for right in of]  # it may have a fault's name
     found.missing += _not_allowed(wanted, found.warnings)
     if found.missing:
         raise Refused("\n".join(found.missing))

@@ -1,4 +1,7 @@
-"""The programs by which kubeconfigs log in: a plan lists them, and runs none that a stranger's environment could bring."""
+"""The programs by which kubeconfigs log in: a plan lists them, and runs none that a stranger's environment could bring.
+
+Nor does it send a file of the user's to a server that a stranger names.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from runner.errors import OperationFailed, Refused
 from runner.language import usual_kubeconfig
 from runner.places import Cluster
-from runner.remote.kubeconfig import plugin_of
+from runner.remote.kubeconfig import plugin_of, sent_from_elsewhere
 from runner.scenario import Environment
 from runner.targets.names import where
 
@@ -23,16 +26,26 @@ def logins(environment: Environment) -> Iterator[str]:
 
 
 def refuse_strangers(environment: Environment) -> None:
-    """Raise Refused where a kubeconfig logs in by a program, and is none of the user's own."""
+    """Raise Refused where a kubeconfig that is none of the user's own logs in by a program, or by a file from elsewhere."""
     own = _files(usual_kubeconfig()) | _files("~/.kube/config")
     for spec in environment.targets.values():
         if spec.kubernetes is None or _files(spec.kubernetes.cluster.kubeconfig) <= own:
             continue
-        if command := _command(spec.kubernetes.cluster):
+        if way := _way_in(spec.kubernetes.cluster):
             raise Refused(
-                f"{where(spec)}.kubernetes.kubeconfig: {spec.kubernetes.cluster.kubeconfig} logs in by the program"
-                f" {command}, which plan does not run unasked; write --allow-plugins, or make that file yours by KUBECONFIG"
+                f"{where(spec)}.kubernetes.kubeconfig: {spec.kubernetes.cluster.kubeconfig} logs in by {way}"
+                " unasked; write --allow-plugins, or make that file yours by KUBECONFIG"
             )
+
+
+def _way_in(cluster: Cluster) -> str:
+    if command := _command(cluster):
+        return f"the program {command}, which plan does not run"
+    try:
+        file = sent_from_elsewhere(cluster)
+    except OperationFailed:
+        return ""  # as below
+    return f"what {file} holds, which plan does not send" if file else ""
 
 
 def _command(cluster: Cluster) -> str:

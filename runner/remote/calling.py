@@ -92,9 +92,7 @@ def call(
 ) -> bytes:
     """Make one call and return the body of its answer. Raises ApiError."""
     data = None if body is None else json.dumps(body).encode()
-    headers = (
-        way.headers()
-    )  # first: a program may have to be asked for them, and what lies idle may end meanwhile
+    headers = way.headers()  # first: a program may be asked for them, while what lies idle ends
     with _connected(way.take, timeout, f"{verb} {path}") as connection:
         connection.putrequest(verb, with_query(path, query))  # `request` takes no header twice
         for header in (*headers, ("Content-Type", content), ("Accept", "application/json")):

@@ -65,6 +65,19 @@ def plugin_of(cluster: Cluster) -> str:
     return token.command if isinstance(token, ExecPlugin) else ""
 
 
+def sent_from_elsewhere(cluster: Cluster) -> str:
+    """Name the file whose content would be sent as a token, where it lies in no folder of the kubeconfig; else empty.
+
+    Raises OperationFailed.
+    """
+    token = access_of(cluster).token
+    if cluster.kubeconfig == IN_CLUSTER or not isinstance(token, FileToken):
+        return ""
+    file = token.path.resolve()  # a link may lead anywhere
+    beside = any(file.is_relative_to(path.resolve().parent) for path in _paths(cluster.kubeconfig))
+    return "" if beside else str(file)
+
+
 def namespace_of(cluster: Cluster) -> str:
     """The namespace that is meant where none is written: the context's, in a pod its own, else `default`.
 

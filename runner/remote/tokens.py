@@ -56,19 +56,19 @@ class FileToken(NoToken):
     """A token in a file that somebody renews."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._read, self._value = -REFRESHED, ""
 
     def header(self) -> str:
         """Read it again from time to time; where it cannot be read, what was read last serves on."""
         if clock.now() >= self._read + REFRESHED:
             try:
-                read = self._path.read_text(encoding="utf-8", errors="replace")
-                self._value = _clean(read, f"the token in {self._path}")
+                read = self.path.read_text(encoding="utf-8", errors="replace")
+                self._value = _clean(read, f"the token in {self.path}")
             except OSError as error:
                 if not self._value:
                     raise OperationFailed(
-                        f"the token in {self._path} cannot be read: {error.strerror}"
+                        f"the token in {self.path} cannot be read: {error.strerror}"
                     ) from error
             self._read = clock.now()
         return f"Bearer {self._value}"

@@ -68,7 +68,7 @@ def _is_left(one: Last, told: ActChanged | None) -> bool:
 def _report(
     changes: list[ActChanged], readings: list[Confirmed], *, does: str, undone: frozenset[str], is_limit: bool
 ) -> FaultReport:
-    """*undone*: acts that only the journal knows to be. *is_limit*: one that was read to be in force and is never reached is an answer all the same."""
+    """*undone*: acts that only the journal knows to be. *is_limit*: where it was looked at, never to be reached is an answer."""
     first = changes[0]
     acts = {event.act: event.instance for event in changes}
     last = {event.act: event for event in changes}

@@ -150,6 +150,7 @@ def test_who_is_slow_to_come_back_is_awaited_as_long_as_the_fault_says(cluster, 
     victim, name = instances_of(web, place, "", "")[0], web.metadata.namespace
     full = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
     cluster.core.create_namespaced_resource_quota(name, full)
+    until(lambda: cluster.core.read_namespaced_resource_quota("full", name).status.used)
     act = act_of(Kill(back_within=1), victim, "kill")
     assert all(reading.ok for reading in done(act))
     (reading,) = [perform(each, Context()) for each in act.undo]

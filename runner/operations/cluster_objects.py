@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.operations.record import CheckKube, KubeCall, Reading
 from runner.remote.kubernetes import ApiError, ClusterClient
+from runner.remote.selectors import selector_text
 
 _PLURALS = {
     "deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets",
@@ -39,8 +40,8 @@ def object_of(
 
 def perform_check_kube(operation: CheckKube) -> Reading:
     """Read the object and compare."""
-    named = f"{operation.kind} {operation.name}"
-    there = object_of(ClusterClient(operation.cluster), operation, scale=operation.expect == "scale")
+    named, client = f"{operation.kind} {operation.name}", ClusterClient(operation.cluster)
+    there = object_of(client, operation, scale=operation.expect == "scale")
     if there is None:
         return Reading(ok=operation.expect in ("gone", "ending"), evidence=f"{named} is gone")
     match operation.expect:
@@ -54,7 +55,11 @@ def perform_check_kube(operation: CheckKube) -> Reading:
             ok, seen = _ready(operation.kind, there)
             return Reading(ok=ok, evidence=f"{named}: {seen}")
         case "back":
-            count, wanted = ready_replicas(operation.kind, there), _wanted(operation.kind, there)
+            # a controller counts a pod for some time after its end, and a selector may find somebody else's, too
+            count = min(
+                ready_replicas(operation.kind, there), _ready_pods(client, operation.namespace, there)
+            )
+            wanted = _wanted(operation.kind, there)
             return Reading(
                 ok=count >= min(int(operation.value), wanted),
                 evidence=f"{named}: {count} of {wanted} replicas ready, {operation.value} were",
@@ -93,6 +98,19 @@ def ready_replicas(kind: str, there: dict[str, Any]) -> int:
     return int(status.get("numberReady" if kind == "daemonset" else "readyReplicas", 0))
 
 
+def _ready_pods(client: ClusterClient, namespace: str, workload: dict[str, Any]) -> int:
+    """How many pods that a workload selects are ready now, and stay."""
+    found = client.get(
+        f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector_text(workload["spec"]["selector"])
+    )
+    return sum(_is_ready(pod) and grace_of(pod) is None for pod in found["items"])
+
+
+def _is_ready(there: dict[str, Any]) -> bool:
+    conditions = there.get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 def _wanted(kind: str, there: dict[str, Any]) -> int:
     """How many pods of a workload there are to be by now: somebody may have scaled it meanwhile."""
     if kind == "daemonset":
@@ -114,9 +132,7 @@ def same_taint(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def _ready(kind: str, there: dict[str, Any]) -> tuple[bool, str]:
     status = there.get("status", {})
     if kind in ("pod", "node"):
-        ready = any(
-            each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
-        )
+        ready = _is_ready(there)
         return ready, "ready" if ready else f"not ready ({status.get('phase', 'its node says so')})"
     updated = status.get("updatedNumberScheduled" if kind == "daemonset" else "updatedReplicas", 0)
     wanted, ready_ones = _wanted(kind, there), ready_replicas(kind, there)

@@ -10,8 +10,8 @@ from runner.faults.record import Instance, Pod
 from runner.places import Cluster
 from runner.planning.blast import Budget, Front, Surroundings
 from runner.remote.kubernetes import ApiError
+from runner.remote.selectors import selector_text
 from runner.targets.clients import client_of
-from runner.targets.pods import selector_text
 
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _POLICIES = ("v1", "v1beta1")  # clusters before 1.21 have the second only

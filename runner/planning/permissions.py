@@ -156,3 +156,5 @@ def _of_check(check: CheckKube, cluster: Cluster, account: str) -> Iterator[Righ
         name="" if check.kind == "pod" else check.name,
         account=account,
     )
+    if check.expect == "back":
+        yield Right(cluster=cluster, verb="list", resource="pods", namespace=check.namespace, account=account)

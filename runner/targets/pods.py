@@ -12,6 +12,7 @@ from runner.operations.cluster_objects import ready_replicas
 from runner.operations.draining import evictable
 from runner.places import Post
 from runner.remote.kubernetes import ApiError, ClusterClient
+from runner.remote.selectors import selector_text
 from runner.scenario import Helper, TargetSpec
 from runner.targets.clients import client_of
 from runner.targets.containers import HELPER_LABEL
@@ -20,7 +21,6 @@ from runner.targets.rollouts import replaces_nobody, unavailable
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 _KINDS = {"Deployment": "deployment", "StatefulSet": "statefulset", "DaemonSet": "daemonset"}
-_OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
 def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
@@ -42,17 +42,6 @@ def resolve(spec: TargetSpec, helper: Helper | None = None) -> list[Instance]:
         _instance(spec, index, pod, container, owners=owners, helper=helper or Helper())
         for index, (pod, container) in enumerate(running)
     ]
-
-
-def selector_text(selector: dict[str, Any]) -> str:
-    """Write the selector of a workload as a query takes it."""
-    terms = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or ():
-        if one["operator"] in _OPERATORS:
-            terms.append(f"{one['key']} {_OPERATORS[one['operator']]} ({','.join(one['values'])})")
-        else:
-            terms.append(one["key"] if one["operator"] == "Exists" else f"!{one['key']}")
-    return ",".join(terms)
 
 
 @dataclass(frozen=True, slots=True)

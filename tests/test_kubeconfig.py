@@ -229,6 +229,8 @@ def test_a_plan_sends_no_file_from_elsewhere_to_a_server_that_the_environment_br
         assert f"logs in by what {elsewhere} holds, which plan does not send unasked" in done.stderr
         assert planned("--allow-plugins", named=named, tokenFile=file)[0].returncode == 0
     assert planned(named=named, tokenFile="brought")[0].returncode == 0
+    beside = f"kubeconfig: '{tmp_path}/cluster.yaml:{elsewhere.parent}/other.yaml', "  # makes that folder none of ours
+    assert planned(named=beside, tokenFile=str(elsewhere))[0].returncode == 2
     assert planned(own=tmp_path / "cluster.yaml", tokenFile=str(elsewhere))[0].returncode == 0
 
 

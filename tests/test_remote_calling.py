@@ -122,13 +122,13 @@ def kubeconfig(path, *, server="http://127.0.0.1:9", token="s3cret", user="me"):
 
 def test_white_space_around_a_token_is_no_part_of_it(tmp_path):
     (tmp_path / "token").write_text("s3cret\n")
-    assert FixedToken("s3cret\n").header() == FileToken(tmp_path / "token").header() == "Bearer s3cret"
+    assert FixedToken("s3cret\n").header() == FileToken(tmp_path / "token", tmp_path).header() == "Bearer s3cret"
 
 
 @pytest.mark.parametrize("token", ["s3\ncret", "s3\rcret", "s3\x00cret", "s3crét", "s3\u2026cret"])
 def test_a_token_that_no_header_can_hold_is_refused_and_never_shown(token, tmp_path):
     (tmp_path / "token").write_text(token)
-    for make in (lambda: FixedToken(token), FileToken(tmp_path / "token").header):
+    for make in (lambda: FixedToken(token), FileToken(tmp_path / "token", tmp_path).header):
         with pytest.raises(OperationFailed, match=r"the token .* holds a line break or") as caught:
             make()
         assert "s3" not in str(caught.value)

@@ -23,9 +23,7 @@ from runner.operations.record import (
 )
 from runner.units import Duration, written
 
-COMES_BACK = (
-    60.0  # seconds that a controller gets to bring back what was killed, where nothing else is written
-)
+COMES_BACK = 60.0  # seconds that a controller gets to bring back what was killed, unless told otherwise
 _LONGEST = 3600.0
 STOPS = 28.0  # seconds: a stop takes an engine 10 s, and an undo waits up to 12 s, twice, for one cut short
 _MARGIN = 5.0

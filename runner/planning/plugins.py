@@ -12,7 +12,8 @@ from pathlib import Path
 from runner.errors import OperationFailed, Refused
 from runner.language import usual_kubeconfig
 from runner.places import Cluster
-from runner.remote.kubeconfig import plugin_of, sent_from_elsewhere
+from runner.remote.kubeconfig import access_of
+from runner.remote.tokens import ExecPlugin, FileToken, Token
 from runner.scenario import Environment
 from runner.targets.names import where
 
@@ -20,9 +21,10 @@ from runner.targets.names import where
 def logins(environment: Environment) -> Iterator[str]:
     """List the programs, one line for each cluster that has one."""
     clusters = {spec.kubernetes.cluster for spec in environment.targets.values() if spec.kubernetes}
-    for kubeconfig, command in sorted({(each.kubeconfig, _command(each)) for each in clusters}):
-        if command:
-            yield f"exec plugin of {kubeconfig}: {command} (this plan ran it too)"
+    tokens = {(each.kubeconfig, _token(each)) for each in clusters}
+    programs = {(named, token.command) for named, token in tokens if isinstance(token, ExecPlugin)}
+    for kubeconfig, command in sorted(programs):  # without its arguments: they may hold secrets
+        yield f"exec plugin of {kubeconfig}: {command} (this plan ran it too)"
 
 
 def refuse_strangers(environment: Environment) -> None:
@@ -39,20 +41,19 @@ def refuse_strangers(environment: Environment) -> None:
 
 
 def _way_in(cluster: Cluster) -> str:
-    if command := _command(cluster):
-        return f"the program {command}, which plan does not run"
-    try:
-        file = sent_from_elsewhere(cluster)
-    except OperationFailed:
-        return ""  # as below
-    return f"what {file} holds, which plan does not send" if file else ""
+    token = _token(cluster)
+    if isinstance(token, ExecPlugin):
+        return f"the program {token.command}, which plan does not run"
+    if isinstance(token, FileToken) and token.elsewhere:
+        return f"what {token.elsewhere} holds, which plan does not send"
+    return ""
 
 
-def _command(cluster: Cluster) -> str:
+def _token(cluster: Cluster) -> Token | None:
     try:
-        return plugin_of(cluster)
+        return access_of(cluster).token
     except OperationFailed:
-        return ""  # what cannot be used runs nothing; who asks the cluster is told why
+        return None  # what cannot be used runs nothing; who asks the cluster is told why
 
 
 def _files(kubeconfig: str) -> set[Path]:

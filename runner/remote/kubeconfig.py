@@ -56,28 +56,6 @@ def access_of(cluster: Cluster) -> Access:
         raise OperationFailed(f"{where} cannot be used: {error}", remedy) from error
 
 
-def plugin_of(cluster: Cluster) -> str:
-    """Name the program that says who we are there, without its arguments: they may hold secrets. Empty: none is run.
-
-    Raises OperationFailed.
-    """
-    token = access_of(cluster).token
-    return token.command if isinstance(token, ExecPlugin) else ""
-
-
-def sent_from_elsewhere(cluster: Cluster) -> str:
-    """Name the file whose content would be sent as a token, where it lies in no folder of the kubeconfig; else empty.
-
-    Raises OperationFailed.
-    """
-    token = access_of(cluster).token
-    if cluster.kubeconfig == IN_CLUSTER or not isinstance(token, FileToken):
-        return ""
-    file = token.path.resolve()  # a link may lead anywhere
-    beside = any(file.is_relative_to(path.resolve().parent) for path in _paths(cluster.kubeconfig))
-    return "" if beside else str(file)
-
-
 def namespace_of(cluster: Cluster) -> str:
     """The namespace that is meant where none is written: the context's, in a pod its own, else `default`.
 
@@ -101,7 +79,7 @@ def _from_inside() -> Access:
     return Access(
         server=f"https://{host}:{port}",
         tls=client_tls(authority=str(ACCOUNT / "ca.crt")),
-        token=FileToken(ACCOUNT / "token"),
+        token=FileToken(ACCOUNT / "token", ACCOUNT),
     )
 
 
@@ -230,7 +208,7 @@ def _token(who: Mapping[str, Any], folder: Path | None, facts: Mapping[str, Any]
     if who.get("token"):
         return FixedToken(str(who["token"]))
     if who.get("tokenFile"):
-        return FileToken(Path(_path(who["tokenFile"], folder)))
+        return FileToken(Path(_path(who["tokenFile"], folder)), folder or Path.cwd())
     if plugin := who.get("exec"):
         _check_plugin(plugin)
         return ExecPlugin(plugin, folder or Path.cwd(), facts)

@@ -53,22 +53,28 @@ class FixedToken(NoToken):
 
 
 class FileToken(NoToken):
-    """A token in a file that somebody renews."""
+    """A token in a file that somebody renews. *home*: the folder of who named it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, home: Path) -> None:
+        self._path, self._home = path, home
         self._read, self._value = -REFRESHED, ""
+
+    @property
+    def elsewhere(self) -> str:
+        """The file, where it lies outside of *home*, to which a link may lead; else empty."""
+        file = self._path.resolve()
+        return "" if file.is_relative_to(self._home.resolve()) else str(file)
 
     def header(self) -> str:
         """Read it again from time to time; where it cannot be read, what was read last serves on."""
         if clock.now() >= self._read + REFRESHED:
             try:
-                read = self.path.read_text(encoding="utf-8", errors="replace")
-                self._value = _clean(read, f"the token in {self.path}")
+                read = self._path.read_text(encoding="utf-8", errors="replace")
+                self._value = _clean(read, f"the token in {self._path}")
             except OSError as error:
                 if not self._value:
                     raise OperationFailed(
-                        f"the token in {self.path} cannot be read: {error.strerror}"
+                        f"the token in {self._path} cannot be read: {error.strerror}"
                     ) from error
             self._read = clock.now()
         return f"Bearer {self._value}"

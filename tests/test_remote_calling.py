@@ -122,7 +122,9 @@ def kubeconfig(path, *, server="http://127.0.0.1:9", token="s3cret", user="me"):
 
 def test_white_space_around_a_token_is_no_part_of_it(tmp_path):
     (tmp_path / "token").write_text("s3cret\n")
-    assert FixedToken("s3cret\n").header() == FileToken(tmp_path / "token", tmp_path).header() == "Bearer s3cret"
+    assert (
+        FixedToken("s3cret\n").header() == FileToken(tmp_path / "token", tmp_path).header() == "Bearer s3cret"
+    )
 
 
 @pytest.mark.parametrize("token", ["s3\ncret", "s3\rcret", "s3\x00cret", "s3crét", "s3\u2026cret"])
